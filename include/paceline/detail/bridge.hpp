@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+// The few functions that coroutine headers call into the library.
+// Flow rooms: spawn, suspend, wake. Bodies: runtime/api/bridge.cpp and runtime/api/spawn.cpp.
+// None of them may be inlined into a coroutine: they re-read the current worker (decision D15).
+#pragma once
+
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <string_view>
+
+#include <paceline/detail/promise.hpp>
+#include <paceline/detail/suspension.hpp>
+#include <paceline/options.hpp>
+
+namespace paceline::core {
+class RuntimeCore;
+}
+
+namespace paceline::detail {
+
+using core::RuntimeCore;
+
+// --- frames ---
+
+// allocate_frame, free_frame and release_promise: see promise.hpp.
+
+// --- suspending the current task; worker only ---
+
+/// Suspends the current task at `where`, to be continued at `frame`. False: the task was asked to
+/// stop, it is not suspended. Throws std::logic_error outside a task.
+bool suspend_at(Suspension& where, std::coroutine_handle<> frame);
+/// The same for an operation that cannot be cancelled: suspends whether or not stop was requested.
+void suspend_regardless(Suspension& where, std::coroutine_handle<> frame);
+/// Suspends the current task behind every other ready task of its class.
+void suspend_yielding(std::coroutine_handle<> frame);
+/// Was the current task asked to stop? False outside a task.
+bool stop_requested() noexcept;
+/// Throws std::logic_error, naming `what`, if the caller is not a task.
+void require_task(const char* what);
+/// Lets the executor's loop resume `next` instead of a symmetric transfer. False outside a task.
+bool post_transfer(std::coroutine_handle<> next) noexcept;
+
+/// Exact resume: raises `where.ready` and makes the task ready. Any thread, once per suspension.
+void complete(Suspension& where) noexcept;
+/// Makes the task look at its stop flag. Any thread; harmless on a finished or reused slot.
+void poke(TaskRef task) noexcept;
+
+// --- starting and joining ---
+
+/// Starts `frame` as a root task. `core` null: the current runtime (std::logic_error if none).
+/// Throws std::invalid_argument, runtime_stopped or std::bad_alloc; then nothing was started and
+/// the frame still belongs to the caller. Returns the task's id.
+std::uint64_t spawn_root(RuntimeCore* core, PromiseBase& promise, std::coroutine_handle<> frame,
+                         const spawn_options& options);
+
+/// Children that are started together and waited for together.
+///
+/// Writers: finishing children (`remaining`, `first_failed`); the awaiting task before it starts
+/// them. I1: the child that brings `remaining` to 0 completes the suspension and touches the group
+/// no more; until then every child's frame is alive, so a failing child may ask the rest to stop.
+struct JoinGroup : Suspension {
+  explicit JoinGroup(const SuspensionOps& ops) noexcept : Suspension(ops) {}
+
+  static constexpr std::size_t kNoFailure = ~std::size_t{0};
+
+  PromiseBase** children = nullptr;
+  std::size_t count = 0;
+  // acq_rel on each decrement: the last child has seen all others' results, so has who it wakes.
+  Atomic<std::size_t> remaining{0};
+  Atomic<std::size_t> first_failed{kNoFailure};
+  bool stop_forwarded = false;
+};
+
+/// Suspends the current task and starts all children of `group` (frames[i] belongs to children[i]).
+/// False: nothing was started because the task was asked to stop. Throws std::bad_alloc or
+/// runtime_stopped, then nothing was started either.
+bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
+                 std::coroutine_handle<> parent);
+extern const SuspensionOps join_group_ops;
+
+/// Asks a root task to stop. Any thread that keeps its frame alive. True the first time.
+bool request_stop(PromiseBase& promise) noexcept;
+
+/// Registers the current task as the joiner. False: the task is finished already.
+bool join_suspend(PromiseBase& promise, Suspension& where) noexcept;
+/// Withdraws it again. False: the task has finished meanwhile and `where` is being completed.
+bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept;
+/// Blocks the calling thread until the task is finished. Throws std::logic_error on a worker.
+void join_blocking(PromiseBase& promise, const char* caller);
+/// Gives up the handle's share of the frame; frees it if the task has finished.
+void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept;
+
+}  // namespace paceline::detail

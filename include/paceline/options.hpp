@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+// Options of a runtime and of a spawn: aggregates for designated initialisers, each field with
+// its unit, range and default. Checked where they are used; a bad value throws
+// std::invalid_argument with the reason and changes nothing.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <paceline/detail/stop_token_option.hpp>
+#include <paceline/qos.hpp>
+
+namespace paceline {
+
+/// What ~runtime does about tasks that still live after it has asked them to stop.
+enum class shutdown_policy {
+  wait,     ///< wait until the last one ended, however long that takes
+  abandon,  ///< after `shutdown_deadline` report each by name on stderr and leave it behind
+};
+
+/// Called with the exception of a task that nobody can join any more and with the task's name
+/// (empty if it had none). Runs on the thread that noticed, often a worker: be brief, do not
+/// block. An exception thrown by the hook itself is reported on stderr and dropped.
+using unhandled_hook = std::function<void(std::exception_ptr, std::string_view task_name)>;
+
+struct runtime_options {
+  /// Worker threads, 0..1024; 0 means one per usable core (affinity mask and cgroup quota count).
+  std::size_t workers = 0;
+
+  /// Bind each worker to one core. Applied when there are no more workers than usable cores; where
+  /// the system refuses, the runtime says so once in its log and runs unpinned.
+  bool pin = true;
+
+  /// Prefix of the worker threads' names ("<name>/<index>"), up to 255 bytes; the system shows
+  /// the first 15 bytes or so.
+  std::string name = "paceline";
+
+  /// Stack of an executor in bytes, 16 KiB..1 GiB, rounded up to pages; a guard page comes on top.
+  /// Coroutines live in their frames: this is room for the calls a task makes between suspensions.
+  std::size_t stack_size = 256 * 1024;
+
+  /// See unhandled_hook. Default: one line on stderr, and the `unhandled` counter of the stats.
+  unhandled_hook on_unhandled = {};
+
+  /// What ~runtime does about tasks that ignore the request to stop.
+  shutdown_policy on_shutdown = shutdown_policy::wait;
+
+  /// Only for shutdown_policy::abandon: how long to wait first, > 0.
+  std::optional<std::chrono::nanoseconds> shutdown_deadline = std::nullopt;
+};
+
+struct spawn_options {
+  /// Class of the task. Default: that of the spawning task, else qos::standard.
+  std::optional<paceline::qos> qos = std::nullopt;
+
+  /// Name for dumps, logs and reports, up to 255 bytes; copied when the task is spawned.
+  std::string_view name = {};
+
+  /// Index of the worker that runs every poll of this task (0..workers-1, as reported by
+  /// this_task::worker()). Such a task is never stolen. Default: any worker.
+  std::optional<std::size_t> core = std::nullopt;
+
+  /// Asks the task to stop when this token is asked to. Takes any std::stop_token.
+  detail::StopTokenOption stop_token = {};
+};
+
+}  // namespace paceline

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a runtime counts about itself.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace paceline {
+
+/// Counters of one worker since its runtime started, or the sum over all workers. Each is exact for
+/// what it counts; a snapshot taken while tasks run is not a consistent cut.
+struct worker_stats {
+  std::uint64_t spawned = 0;          ///< tasks accepted by this worker (total: by anybody)
+  std::uint64_t completed = 0;        ///< tasks that ended here, by value or exception
+  std::uint64_t polls = 0;            ///< times a task was resumed here
+  std::uint64_t wakes = 0;            ///< wakes of tasks whose home this worker is
+  std::uint64_t coalesced_wakes = 0;  ///< of these, wakes of a task that was marked ready already
+  std::uint64_t stale_wakes = 0;      ///< wakes that found nothing to do: late, twice or too early
+  std::uint64_t steals = 0;           ///< successful raids on another worker
+  std::uint64_t tasks_stolen = 0;     ///< ready tasks taken in these raids
+  std::uint64_t parks = 0;            ///< times the worker went to sleep
+  std::uint64_t unparks = 0;          ///< times somebody woke it (timer expiry not counted)
+  std::uint64_t unhandled = 0;        ///< exceptions that went to on_unhandled
+};
+
+/// A snapshot of a runtime's counters.
+struct runtime_stats {
+  worker_stats total;                 ///< sum over the workers, plus spawns from outside threads
+  std::vector<worker_stats> workers;  ///< by worker index
+  std::uint64_t live = 0;             ///< tasks spawned and not yet completed
+  std::size_t pinned_workers = 0;     ///< workers bound to a core
+};
+
+}  // namespace paceline

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+// What awaiters call: frames, suspension, joining, sleeping.
+#include <paceline/detail/bridge.hpp>
+
+#include <stdexcept>
+#include <string>
+
+#include <paceline/error.hpp>
+#include <paceline/spawn.hpp>
+#include <paceline/task.hpp>
+#include <paceline/time.hpp>
+
+#include "api/current.hpp"
+#include "exec/completion.hpp"
+#include "exec/names.hpp"
+#include "machine/frame_heap.hpp"
+#include "machine/machine.hpp"
+#include "sched/runtime_core.hpp"
+#include "sched/worker.hpp"
+
+namespace paceline::core {
+
+ExecutorRuntime* here() noexcept { return machine::this_thread().runtime; }
+
+ExecutorRuntime& require_current(const char* what) {
+  ExecutorRuntime* runtime = here();
+  if (runtime == nullptr || runtime->current() == nullptr) {
+    throw std::logic_error(std::string(what) +
+                           " outside a task: spawn the coroutine on a runtime, or run it with "
+                           "runtime::block_on");
+  }
+  return *runtime;
+}
+
+}  // namespace paceline::core
+
+namespace paceline::detail {
+
+using core::ExecutorRuntime;
+using core::Outcome;
+using core::Slot;
+
+// --- frames ---
+
+void* allocate_frame(std::size_t size) { return core::allocate_frame_memory(size); }
+void free_frame(void* frame, std::size_t size) noexcept { core::free_frame_memory(frame, size); }
+
+void release_promise(PromiseBase& promise) noexcept {
+  const std::uintptr_t stop = promise.stop.load(std::memory_order_acquire) & ~std::uintptr_t{1};
+  if (auto* record = reinterpret_cast<StopRecord*>(stop)) {
+    if (core::RuntimeCore* runtime = core::RuntimeCore::find(record->runtime_id)) {
+      runtime->unlist(*record);
+      runtime->release();
+    }
+    delete record;
+  }
+  if (TaskExtras* extras = promise.extras) {
+    extras->external_stop.reset();  // waits for a callback that is under way
+    if (extras->name != nullptr) core::retire_name(extras->name);
+    delete extras;
+  }
+}
+
+// --- suspension ---
+
+namespace {
+
+void suspend_current(ExecutorRuntime& runtime, Suspension& where,
+                     std::coroutine_handle<> frame) noexcept {
+  Slot& slot = *runtime.current();
+  slot.resume = frame.address();
+  slot.waiting = &where;
+  where.task = slot.ref();
+  runtime.set_outcome(Outcome::suspended);
+}
+
+}  // namespace
+
+bool suspend_at(Suspension& where, std::coroutine_handle<> frame) {
+  ExecutorRuntime& runtime = core::require_current(where.ops->what);
+  if (runtime.stop_requested(*runtime.current()->root)) return false;
+  suspend_current(runtime, where, frame);
+  return true;
+}
+
+void suspend_regardless(Suspension& where, std::coroutine_handle<> frame) {
+  suspend_current(core::require_current(where.ops->what), where, frame);
+}
+
+void suspend_yielding(std::coroutine_handle<> frame) {
+  ExecutorRuntime& runtime = core::require_current("yield");
+  Slot& slot = *runtime.current();
+  slot.resume = frame.address();
+  slot.waiting = nullptr;
+  runtime.set_outcome(Outcome::yielded);
+}
+
+bool stop_requested() noexcept {
+  ExecutorRuntime* runtime = core::here();
+  if (runtime == nullptr || runtime->current() == nullptr) return false;
+  return runtime->stop_requested(*runtime->current()->root);
+}
+
+void require_task(const char* what) { core::require_current(what); }
+
+bool post_transfer(std::coroutine_handle<> next) noexcept {
+  ExecutorRuntime* runtime = core::here();
+  if (runtime == nullptr) return false;
+  runtime->post_transfer(next);
+  return true;
+}
+
+const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
+
+// --- joining ---
+
+const SuspensionOps join_ops{
+    "join", nullptr, [](Suspension& where) noexcept {
+      auto& join = static_cast<JoinSuspension&>(where);
+      return join.cancelled = join_withdraw(*join.target, join);
+    }};
+
+void join_blocking(PromiseBase& promise, const char* caller) {
+  if (core::here() != nullptr) {
+    throw std::logic_error(std::string(caller) +
+                           " on a worker would block it: co_await the handle instead");
+  }
+  if (promise.link.load(std::memory_order_acquire) == join_word::done) return;
+  if (core::RuntimeCore* runtime = core::RuntimeCore::find(promise.runtime_id)) {
+    const std::unique_ptr<core::RuntimeCore, void (*)(core::RuntimeCore*)> hold(
+        runtime, [](core::RuntimeCore* held) { held->release(); });
+    runtime->require_same_process(caller);
+  }
+  core::BlockingWaiter waiter;
+  std::uintptr_t none = join_word::none;
+  // Release publishes the waiter; acquire, if the task has ended, its result.
+  if (!promise.link.compare_exchange_strong(
+          none, reinterpret_cast<std::uintptr_t>(&waiter) | join_word::tag_thread,
+          std::memory_order_acq_rel, std::memory_order_acquire)) {
+    return;
+  }
+  // Acquire. Pairs: publish_end. Publishes: the result.
+  while (waiter.done.load(std::memory_order_acquire) == 0) {
+    core::machine::park(waiter.done, 0, core::kForever);
+  }
+}
+
+void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept {
+  std::uintptr_t word = promise.link.load(std::memory_order_acquire);
+  if (word != join_word::done) {
+    // Acq_rel. Pairs: publish_end. Whoever comes second frees the frame.
+    word = promise.link.exchange(join_word::detached, std::memory_order_acq_rel);
+  }
+  if (word != join_word::done || promise.abandoned) return;
+  if (promise.error && !promise.error_seen) {
+    core::RuntimeCore* runtime = core::RuntimeCore::find(promise.runtime_id);
+    const TaskExtras* extras = promise.extras;
+    core::report_unhandled(
+        runtime, promise.error,
+        extras != nullptr && extras->name != nullptr ? std::string_view(extras->name->text) : "");
+    if (runtime != nullptr) runtime->release();
+  }
+  core::destroy_frame(frame);
+}
+
+// --- time ---
+
+namespace {
+
+const SuspensionOps sleep_ops{
+    "sleep", nullptr, [](Suspension& where) noexcept {
+      auto& node = static_cast<TimerNode&>(where);
+      // Never armed: nobody else knows of it.
+      node.cancelled =
+          node.wheel == nullptr || static_cast<core::TimerWheel*>(node.wheel)->cancel(node);
+      return node.cancelled;
+    }};
+
+}  // namespace
+
+TimerNode::TimerNode(std::int64_t deadline) noexcept
+    : Suspension(sleep_ops), deadline_ns(deadline) {}
+
+std::int64_t deadline_after(std::int64_t delay_ns) noexcept {
+  if (delay_ns <= 0) return -kNever;
+  return core::saturating_add(core::machine::now(), delay_ns);
+}
+
+bool sleep_suspend(TimerNode& node, std::coroutine_handle<> frame) {
+  if (!suspend_at(node, frame)) return false;
+  ExecutorRuntime& runtime = *core::here();
+  if (node.deadline_ns == kNever) return true;  // only a stop request ends it
+  if (node.deadline_ns == -kNever || node.deadline_ns <= core::machine::now()) {
+    suspend_yielding(frame);
+    return true;
+  }
+  runtime.worker().timers().arm(node);
+  return true;
+}
+
+// --- misuse ---
+
+void throw_empty_task(const char* what) {
+  throw std::invalid_argument(std::string(what) +
+                              ": the task is empty; it was moved from, awaited or spawned before");
+}
+void throw_empty_handle(const char* what) {
+  throw std::logic_error(std::string("join_handle::") + what +
+                         ": the handle is empty; it was joined, detached or moved from");
+}
+void throw_null_function() {
+  throw std::invalid_argument("spawn: the function is null; pass something that can be called");
+}
+void throw_bad_duration() {
+  throw std::invalid_argument("the duration is not a number; pass a finite one");
+}
+
+}  // namespace paceline::detail
+
+namespace paceline {
+
+operation_cancelled::operation_cancelled()
+    : std::runtime_error("the task was asked to stop while it was suspended") {}
+runtime_stopped::runtime_stopped(const std::string& what) : std::runtime_error(what) {}
+task_abandoned::task_abandoned(const std::string& what) : std::runtime_error(what) {}
+
+}  // namespace paceline

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+// The runtime as users hold it.
+#include <paceline/runtime.hpp>
+
+#include <ostream>
+#include <stdexcept>
+#include <string>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "api/current.hpp"
+#include "exec/names.hpp"
+#include "sched/runtime_core.hpp"
+
+namespace paceline {
+
+runtime::runtime(runtime_options options) : core_(core::RuntimeCore::start(std::move(options))) {}
+
+runtime::~runtime() { core_->shut_down(); }
+
+void runtime::request_stop() noexcept { core_->request_stop(); }
+
+void runtime::wait_idle() {
+  require_outside("wait_idle");
+  core_->require_same_process("wait_idle");
+  core_->wait_idle(core::kForever);
+}
+
+std::size_t runtime::workers() const noexcept { return core_->worker_count(); }
+
+runtime_stats runtime::stats() const { return core_->stats(); }
+
+scheduler runtime::get_scheduler() const noexcept { return scheduler(core_); }
+
+void runtime::trim() noexcept { core_->trim(); }
+
+void runtime::require_outside(const char* caller) const {
+  if (core::here() == nullptr) return;
+  throw std::logic_error(std::string("runtime::") + caller +
+                         " on a worker would block it: co_await the work instead, or spawn it");
+}
+
+void runtime::dump_tasks(std::ostream& out) const {
+  using core::Phase;
+  using core::StateWord;
+  const core::DumpGuard names;
+  std::size_t live = 0;
+  core_->each_live_slot([&](core::Slot& slot, unsigned qos_class, unsigned home) {
+    // Taking a suspended task for a moment makes its fields ours to read; a wake that comes in
+    // between is kept by the state word like any wake during a poll.
+    const char* state = "running";
+    const char* waits_for = "";
+    if (slot.state.try_start() == core::Start::started) {
+      state = slot.waiting == nullptr ? "ready" : "waiting";
+      if (slot.waiting != nullptr) waits_for = slot.waiting->ops->what;
+      if (slot.state.pause()) core::notify(slot);
+    } else if (StateWord::phase_of(slot.state.peek()) == Phase::vacant) {
+      return;  // it ended while we looked
+    }
+    const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);
+    out << fmt::format("task {:>6}  {:<7}  {:<16}  worker {:>3}  {:<20}{}{}\n",
+                       slot.id.load(std::memory_order_relaxed), state,
+                       to_string(static_cast<qos>(qos_class)), home,
+                       name == nullptr ? "" : name->text, *waits_for == 0 ? "" : " in ", waits_for);
+    ++live;
+  });
+  out << fmt::format("{} live tasks\n", live);
+}
+
+}  // namespace paceline

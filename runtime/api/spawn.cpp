@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: BSL-1.0
+// Starting tasks, groups of tasks and foreign coroutines; moving a task.
+// Flow room: spawn. Any thread. It must never publish a task before its slot is complete, nor lose
+// a frame on an error: until the slot is admitted everything can be undone.
+// Proof: tests/unit/api/spawn_test.cpp, tests/fault/spawn_fault_test.cpp.
+#include <memory>
+#include <new>
+#include <stdexcept>
+
+#include <spdlog/fmt/fmt.h>
+
+#include <paceline/detail/bridge.hpp>
+#include <paceline/error.hpp>
+#include <paceline/scheduler.hpp>
+#include <paceline/this_task.hpp>
+
+#include "api/current.hpp"
+#include "base/assert.hpp"
+#include "exec/completion.hpp"
+#include "exec/names.hpp"
+#include "sched/runtime_core.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+using detail::PromiseBase;
+
+constexpr std::size_t kNameMax = 255;
+
+unsigned class_of(const Slot& slot) noexcept {
+  return Group::of(slot).segment->collection->class_index();
+}
+
+/// The class of a task that asks for none: that of the task that spawns it.
+unsigned class_for(const std::optional<qos>& asked, const ExecutorRuntime* runtime) {
+  if (asked) {
+    const auto index = static_cast<std::size_t>(*asked);
+    if (index >= qos_count) {
+      throw std::invalid_argument(
+          fmt::format("qos {} is not a class; use one of the {} enumerators", index, qos_count));
+    }
+    return static_cast<unsigned>(index);
+  }
+  if (runtime != nullptr && runtime->current() != nullptr) return class_of(*runtime->current());
+  return static_cast<unsigned>(qos::standard);
+}
+
+void attach_extras(PromiseBase& promise, const spawn_options& options) {
+  const std::stop_token& token = options.stop_token.get();
+  if (options.name.empty() && !token.stop_possible()) return;
+  auto extras = std::make_unique<detail::TaskExtras>();
+  if (!options.name.empty()) extras->name = make_name(options.name);
+  // Owned by the promise before the callback exists: it may run at once, and refers to the promise.
+  promise.extras = extras.release();
+  if (token.stop_possible()) {
+    promise.extras->external_stop.emplace(token, StopForwarder{&promise});
+  }
+}
+
+/// Fills a slot that only we know of.
+void move_in(Slot& slot, PromiseBase& promise, std::coroutine_handle<> frame, std::uint64_t id) {
+  slot.resume = frame.address();
+  slot.waiting = nullptr;
+  slot.root = &promise;
+  slot.frame = frame.address();
+  slot.id.store(id, std::memory_order_relaxed);
+  if (promise.extras != nullptr && promise.extras->name != nullptr) {
+    slot.name.store(promise.extras->name, std::memory_order_release);
+  }
+  promise.root = true;
+  promise.self.store(slot.ref().bits, std::memory_order_seq_cst);
+}
+
+// A worker keeps what it spawns unless its backlog is far larger than that of the emptiest other
+// worker: filling a slot elsewhere costs several cache misses, and idle workers come and steal
+// anyway.
+constexpr unsigned kSpillFrom = 512;
+
+bool should_spill(const ExecutorRuntime& runtime, const Seat& candidate) noexcept {
+  return runtime.ready_estimate() / 8 > candidate.load.load(std::memory_order_relaxed) +
+                                            candidate.inflow.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
+std::uint64_t id_at(const RuntimeCore& core, std::uint64_t sequence, std::size_t lane) noexcept {
+  // One lane per worker and one for all outside threads: unique without a shared counter.
+  return sequence * (core.worker_count() + 1) + lane;
+}
+
+/// Starts a root on the worker that spawns it.
+std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBase& promise,
+                         std::coroutine_handle<> frame, unsigned qos_class, Seat* elsewhere,
+                         Role role) {
+  TaskCollection& collection =
+      (elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port())).collections[qos_class];
+  Slot* slot =
+      elsewhere != nullptr ? collection.allocate_shared(role) : collection.allocate_home();
+  if (slot == nullptr) throw std::bad_alloc();
+  Counters& counters = runtime.counters();
+  const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
+  const std::uint64_t id = id_at(core, sequence, runtime.worker().index() + 1);
+  move_in(*slot, promise, frame, id);
+  // Counted before it is admitted: it may end, and be counted as ended, at once.
+  counters.spawned.store(sequence, std::memory_order_relaxed);
+  probe(Site::spawn_before_admit);
+  if (elsewhere != nullptr) {
+    slot->state.admit();
+    notify(*slot);
+  } else {
+    runtime.admit_home(*slot);
+  }
+  return id;
+}
+
+std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
+                                 std::coroutine_handle<> frame, unsigned qos_class,
+                                 const spawn_options& options) {
+  core.admit_from_outside("spawn");
+  Seat& seat = core.place(options.core);
+  Slot* slot = seat.collections[qos_class].allocate_shared(options.core ? Role::pinned
+                                                                        : Role::shared);
+  if (slot == nullptr) {
+    core.forget_from_outside();
+    throw std::bad_alloc();
+  }
+  const std::uint64_t id = id_at(core, core.next_outside_id() + 1, 0);
+  move_in(*slot, promise, frame, id);
+  probe(Site::spawn_before_admit);
+  slot->state.admit();
+  notify(*slot);
+  return id;
+}
+
+}  // namespace paceline::core
+
+namespace paceline::detail {
+
+using core::ExecutorRuntime;
+using core::Outcome;
+using core::Role;
+using core::Seat;
+using core::Slot;
+
+std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
+                         const spawn_options& options) {
+  ExecutorRuntime* runtime = core::here();
+  if (target == nullptr) {
+    if (runtime == nullptr) {
+      throw std::logic_error(
+          "paceline::spawn outside a worker: there is no current runtime; use runtime::spawn");
+    }
+    target = &runtime->worker().core();
+  }
+  target->require_same_process("spawn");
+  const unsigned qos_class = core::class_for(options.qos, runtime);
+  if (options.name.size() > core::kNameMax) {
+    throw std::invalid_argument(fmt::format("spawn_options.name has {} bytes, the most is {}",
+                                            options.name.size(), core::kNameMax));
+  }
+  if (options.core && *options.core >= target->worker_count()) {
+    throw std::invalid_argument(
+        fmt::format("spawn_options.core is {}, but the runtime has {} workers, 0 to {}",
+                    *options.core, target->worker_count(), target->worker_count() - 1));
+  }
+  const bool inside = runtime != nullptr && &runtime->worker().core() == target;
+  if (inside && target->stopping()) {
+    throw runtime_stopped("spawn: the runtime was asked to stop and takes no new tasks");
+  }
+  promise.runtime_id = target->id();
+  core::attach_extras(promise, options);
+  if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, options);
+  Seat* elsewhere = nullptr;
+  Role role = Role::shared;
+  if (options.core) {
+    elsewhere = &target->place(options.core);
+    role = Role::pinned;
+  } else if (runtime->ready_estimate() > core::kSpillFrom && target->worker_count() > 1) {
+    Seat& emptiest = target->emptiest();
+    if (&emptiest != &runtime->port() && core::should_spill(*runtime, emptiest)) {
+      elsewhere = &emptiest;
+    }
+  }
+  return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, role);
+}
+
+const SuspensionOps join_group_ops{
+    "when_all", nullptr, [](Suspension& where) noexcept {
+      auto& group = static_cast<JoinGroup&>(where);
+      if (!group.stop_forwarded) {
+        group.stop_forwarded = true;
+        for (std::size_t i = 0; i < group.count; ++i) request_stop(*group.children[i]);
+      }
+      return false;  // the children are awaited in any case
+    }};
+
+bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
+                 std::coroutine_handle<> parent) {
+  ExecutorRuntime& runtime = core::require_current("when_all");
+  core::RuntimeCore& target = runtime.worker().core();
+  if (runtime.stop_requested(*runtime.current()->root)) return false;
+  // All slots first: if one cannot be had, none of the children has started.
+  core::TaskCollection& collection =
+      runtime.port().collections[core::class_of(*runtime.current())];
+  for (std::size_t i = 0; i < group.count; ++i) {
+    Slot* slot = collection.allocate_home();
+    if (slot == nullptr) {
+      while (i-- > 0) {
+        core::TaskCollection::release(Slot::of({group.children[i]->self.load()}), true);
+        group.children[i]->self.store(0);
+      }
+      throw std::bad_alloc();
+    }
+    group.children[i]->self.store(slot->ref().bits, std::memory_order_relaxed);
+  }
+  suspend_regardless(group, parent);
+  group.remaining.store(group.count, std::memory_order_relaxed);
+  auto& spawned = runtime.counters().spawned;
+  for (std::size_t i = 0; i < group.count; ++i) {
+    PromiseBase& child = *group.children[i];
+    Slot& slot = Slot::of({child.self.load(std::memory_order_relaxed)});
+    const std::uint64_t sequence = spawned.load(std::memory_order_relaxed) + 1;
+    spawned.store(sequence, std::memory_order_relaxed);
+    child.runtime_id = target.id();
+    child.link.store(reinterpret_cast<std::uintptr_t>(&group) | join_word::tag_group,
+                     std::memory_order_relaxed);
+    core::move_in(slot, child, frames[i],
+                  core::id_at(target, sequence, runtime.worker().index() + 1));
+  }
+  // Published in a second round: the first child may run and fail on another worker at once, and
+  // then asks its siblings, whose promises must be complete, to stop.
+  const std::size_t count = group.count;
+  for (std::size_t i = 0; i < count; ++i) {
+    // Not read from the group: with the last child admitted it may be gone.
+    runtime.admit_home(Slot::of({group.children[i]->self.load(std::memory_order_relaxed)}));
+  }
+  return true;
+}
+
+// --- moving ---
+
+namespace {
+
+/// The current task lives in `to` from now on; its old slot is vacated.
+void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
+  Slot& from = *runtime.current();
+  PromiseBase& promise = *from.root;
+  to.resume = from.resume;
+  to.waiting = nullptr;
+  to.root = from.root;
+  to.frame = from.frame;
+  to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);
+  to.state.adopt();
+  // Seq_cst, then the next suspension looks at the stop word: see PromiseBase::self.
+  promise.self.store(to.ref().bits, std::memory_order_seq_cst);
+  core::vacate(runtime, from);
+  runtime.move_current(to);
+}
+
+}  // namespace
+
+void retain_core(RuntimeCore* target) noexcept {
+  if (target != nullptr) target->retain();
+}
+void release_core(RuntimeCore* target) noexcept {
+  if (target != nullptr) target->release();
+}
+
+bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
+  target->require_same_process("schedule");
+  ExecutorRuntime* runtime = core::here();
+  Slot* current = runtime == nullptr ? nullptr : runtime->current();
+  if (current != nullptr) {
+    if (runtime->stop_requested(*current->root)) return false;
+    if (&runtime->worker().core() == target) {
+      suspend_yielding(frame);
+      return true;
+    }
+  }
+  target->admit_from_outside("schedule");
+  Seat& seat = target->place(std::nullopt);
+  if (current == nullptr) {
+    try {
+      seat.worker.load(std::memory_order_acquire)->inbox().post(frame);
+    } catch (...) {
+      target->forget_from_outside();
+      throw;
+    }
+    core::work_added(seat, false);
+    return true;
+  }
+  Slot* slot = seat.collections[core::class_of(*current)].allocate_shared(Role::shared);
+  if (slot == nullptr) {
+    target->forget_from_outside();
+    throw std::bad_alloc();
+  }
+  current->resume = frame.address();
+  current->root->runtime_id = target->id();
+  move_current(*runtime, *slot);
+  runtime->set_outcome(Outcome::left);
+  return true;
+}
+
+}  // namespace paceline::detail
+
+namespace paceline {
+
+void this_task::set_qos(paceline::qos q) {
+  core::ExecutorRuntime& runtime = core::require_current("this_task::set_qos");
+  const unsigned qos_class = core::class_for(q, nullptr);
+  core::Slot& current = *runtime.current();
+  if (core::class_of(current) == qos_class) return;
+  core::TaskCollection& collection = runtime.port().collections[qos_class];
+  const bool pinned = core::Group::of(current).role == core::Role::pinned;
+  core::Slot* slot =
+      pinned ? collection.allocate_shared(core::Role::pinned) : collection.allocate_home();
+  if (slot == nullptr) throw std::bad_alloc();
+  detail::move_current(runtime, *slot);
+}
+
+}  // namespace paceline

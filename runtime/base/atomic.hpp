@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// Atomics for the runtime: the seam's type under the runtime's name, and layout constants.
+// Flow room: none. Used by every room; never by user code.
+// It must never name std::atomic itself: that is the seam's privilege (decision D12).
+// Proof: tests/tidy/seams_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <paceline/detail/atomic.hpp>
+
+namespace paceline::core {
+
+template <class T>
+using Atomic = detail::Atomic<T>;
+
+/// Distance that keeps two words of different writers from sharing a line.
+inline constexpr std::size_t kCacheLine = 64;
+/// The same where the adjacent-line prefetcher would couple two lines.
+inline constexpr std::size_t kCacheLinePair = 128;
+
+/// Adds to a counter that only the calling thread writes. Relaxed: readers want a number, not an
+/// order; a load and a store instead of an RMW because there is one writer.
+inline void bump(Atomic<std::uint64_t>& counter, std::uint64_t n = 1) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+// Walking, splitting and rotating the bits of a word. Pure functions.
+// Proof: tests/unit/base/bits_test.cpp.
+#pragma once
+
+#include <bit>
+
+#include "base/sizes.hpp"
+
+namespace paceline::core {
+
+constexpr Word bit(unsigned index) noexcept { return Word{1} << index; }
+
+/// Index of the lowest set bit; `word` must not be 0.
+constexpr unsigned lowest(Word word) noexcept {
+  return static_cast<unsigned>(std::countr_zero(word));
+}
+
+constexpr Word without_lowest(Word word) noexcept { return word & (word - 1); }
+
+constexpr unsigned count(Word word) noexcept { return static_cast<unsigned>(std::popcount(word)); }
+
+/// The bits of `word` at or above `index`; `index` may equal the width.
+constexpr Word from(Word word, unsigned index) noexcept {
+  return index >= 64 ? 0 : word & (~Word{0} << index);
+}
+
+/// A word with its `width` lowest bits set.
+constexpr Word all_bits(unsigned width) noexcept { return width >= 64 ? ~Word{0} : bit(width) - 1; }
+
+/// The `n` highest set bits of `word`; all of them if it has no more.
+constexpr Word highest(Word word, unsigned n) noexcept {
+  const unsigned have = count(word);
+  for (unsigned drop = have > n ? have - n : 0; drop > 0; --drop) word = without_lowest(word);
+  return word;
+}
+
+/// Calls `visit(index)` for each set bit, lowest first.
+template <class Visit>
+constexpr void each_bit(Word word, Visit&& visit) {
+  for (; word != 0; word = without_lowest(word)) visit(lowest(word));
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "exec/completion.hpp"
+
+#include "base/assert.hpp"
+#include "exec/executor_runtime.hpp"
+#include "exec/names.hpp"
+#include "machine/machine.hpp"
+#include "trace/log.hpp"
+
+namespace paceline::core {
+
+using detail::JoinGroup;
+using detail::PromiseBase;
+using detail::Suspension;
+namespace join_word = detail::join_word;
+
+namespace {
+
+/// A child of a group has ended. The last one completes the group.
+void child_ended(JoinGroup& group, PromiseBase& child) noexcept {
+  if (child.error) {
+    std::size_t index = 0;
+    while (group.children[index] != &child) ++index;
+    std::size_t none = JoinGroup::kNoFailure;
+    if (group.first_failed.compare_exchange_strong(none, index, std::memory_order_acq_rel)) {
+      // Our own decrement is still to come, so every sibling's frame is alive (JoinGroup, I1).
+      for (std::size_t i = 0; i < group.count; ++i) {
+        if (i != index) detail::request_stop(*group.children[i]);
+      }
+    }
+  }
+  if (group.remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::complete(group);
+}
+
+template <class T>
+T* untagged(std::uintptr_t word) noexcept {
+  return reinterpret_cast<T*>(word & ~join_word::tag_mask);
+}
+
+}  // namespace
+
+bool publish_end(PromiseBase& promise) noexcept {
+  // Acq_rel. Release publishes the result to the joiner; acquire pairs with the handle's detach and
+  // with the joiner's registration. Without: the joiner reads no result, or we wake a waiter whose
+  // fields we do not see.
+  const std::uintptr_t waiter = promise.link.exchange(join_word::done, std::memory_order_acq_rel);
+  switch (waiter & join_word::tag_mask) {
+    case join_word::none:
+      return false;
+    case join_word::detached:
+      return true;
+    case join_word::tag_suspension:
+      detail::complete(*untagged<Suspension>(waiter));
+      return false;
+    case join_word::tag_thread: {
+      auto& thread = *untagged<BlockingWaiter>(waiter);
+      thread.done.store(1, std::memory_order_release);
+      machine::unpark(thread.done);  // the waiter may be gone by now: see unpark
+      return false;
+    }
+    case join_word::tag_group:
+      child_ended(*untagged<JoinGroup>(waiter), promise);
+      return false;
+    default:
+      invariant_broken("a task ends once", std::source_location::current());
+  }
+}
+
+void destroy_frame(std::coroutine_handle<> frame) noexcept {
+  try {
+    frame.destroy();
+  } catch (const std::exception& error) {
+    log::report(std::string("a destructor threw while a task's frame was destroyed: ") +
+                error.what());
+  } catch (...) {
+    log::report("a destructor threw while a task's frame was destroyed");
+  }
+}
+
+void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
+  slot.waiting = nullptr;
+  if (slot.name.load(std::memory_order_relaxed) != nullptr) {
+    slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name
+  }
+  if (slot.state.vacate()) {
+    TaskCollection::release(slot, &port_of(slot) == &runtime.port());
+  }
+}
+
+void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
+  PromiseBase& promise = *slot.root;
+  const auto frame = std::coroutine_handle<>::from_address(slot.frame);
+  if (promise.link.load(std::memory_order_acquire) == join_word::detached) {
+    // The common end of a detached task: nobody else can reach the frame. It dies while the task is
+    // still current, because the destructors of its arguments may ask this_task.
+    if (promise.error) runtime.report_unhandled(promise);
+    if (slot.name.load(std::memory_order_relaxed) != nullptr) {
+      slot.name.store(nullptr, std::memory_order_seq_cst);  // before the name dies with the frame
+    }
+    destroy_frame(frame);
+    vacate(runtime, slot);
+    runtime.count_end();
+    return;
+  }
+  vacate(runtime, slot);
+  // Before the end is published: who joins the task must find it counted.
+  runtime.count_end();
+  if (publish_end(promise)) {
+    if (promise.error) runtime.report_unhandled(promise);
+    destroy_frame(frame);
+  }
+}
+
+}  // namespace paceline::core
+
+namespace paceline::detail {
+
+using core::ExecutorRuntime;
+using core::Slot;
+
+void complete(Suspension& where) noexcept {
+  const TaskRef task = where.task;
+  // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone.
+  where.ready.store(1, std::memory_order_release);
+  Slot& slot = Slot::of(task);
+  ExecutorRuntime* here = core::machine::this_thread().runtime;
+  if (here != nullptr && &here->port() == &core::port_of(slot)) {
+    here->wake_home(slot);
+  } else {
+    core::wake_remote(slot);
+  }
+}
+
+void poke(TaskRef task) noexcept {
+  if (task) core::notify(Slot::of(task));
+}
+
+bool request_stop(PromiseBase& promise) noexcept {
+  // Seq_cst: raised before `self` is loaded; see PromiseBase::self.
+  const std::uintptr_t before = promise.stop.fetch_or(1, std::memory_order_seq_cst);
+  if ((before & 1) != 0) return false;
+  if (before != 0) reinterpret_cast<StopRecord*>(before)->source.request_stop();
+  poke(TaskRef{promise.self.load(std::memory_order_seq_cst)});
+  return true;
+}
+
+bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
+  std::uintptr_t none = join_word::none;
+  // Release publishes `where` to the finisher; acquire, if the task has ended, its result to us.
+  return promise.link.compare_exchange_strong(
+      none, reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension,
+      std::memory_order_acq_rel, std::memory_order_acquire);
+}
+
+bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept {
+  std::uintptr_t registered = reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension;
+  return promise.link.compare_exchange_strong(registered, join_word::none,
+                                              std::memory_order_acq_rel,
+                                              std::memory_order_acquire);
+}
+
+}  // namespace paceline::detail

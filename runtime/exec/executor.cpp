@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "exec/executor.hpp"
+
+#include "exec/executor_runtime.hpp"
+
+namespace paceline::core {
+
+Executor::Executor(ExecutorRuntime& runtime, std::size_t stack_bytes)
+    : runtime_(runtime), fiber_(machine::lease_stack(stack_bytes), &Executor::loop, this) {}
+
+void Executor::loop(void* self) noexcept {
+  auto& executor = *static_cast<Executor*>(self);
+  while (!executor.retiring_) {
+    executor.runtime_.run_polls();
+    executor.fiber_.leave();
+  }
+}
+
+void Executor::retire() noexcept {
+  retiring_ = true;
+  fiber_.enter();
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "exec/executor_runtime.hpp"
+
+#include <utility>
+
+#include "exec/completion.hpp"
+#include "exec/poll.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+// Polls per round and class, most important first; documented in <paceline/qos.hpp>. Powers of two
+// from 32 to 1: each class gets at least as much as all less important ones together.
+constexpr std::array<unsigned, qos_count> kWeights = {32, 16, 8, 4, 2, 1};
+
+template <std::size_t... I>
+std::array<Sweep, qos_count> make_sweeps(Port& port, std::index_sequence<I...>) {
+  return {Sweep(port.collections[I])...};
+}
+
+}  // namespace
+
+ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings& surroundings,
+                                 std::size_t stack_bytes)
+    : port_(port),
+      worker_(worker),
+      surroundings_(surroundings),
+      credit_(kWeights),
+      has_credit_(all_bits(qos_count)),
+      sweeps_(make_sweeps(port, std::make_index_sequence<qos_count>())) {
+  strong_.emplace(*this, stack_bytes);
+}
+
+void ExecutorRuntime::retire() noexcept {
+  strong_->retire();
+  strong_.reset();
+}
+
+bool ExecutorRuntime::step(unsigned budget) noexcept {
+  budget_ = budget;
+  drained_ = false;
+  strong_->run_batch();
+  return drained_;
+}
+
+void ExecutorRuntime::run_polls() noexcept {
+  for (unsigned i = 0; i < foreign_count_; ++i) {
+    resume_chain(foreign_[i]);
+    count_end();
+  }
+  foreign_count_ = 0;
+  while (budget_ > 0) {
+    --budget_;
+    Slot* slot = pick();
+    if (slot == nullptr) {
+      drained_ = true;
+      ready_ = 0;
+      return;
+    }
+    if (ready_ > 0) --ready_;
+    poll(*slot);
+  }
+}
+
+Slot* ExecutorRuntime::pick() noexcept {
+  // Loot alternates with the worker's own tasks: neither waits for the other to run dry.
+  if (!loot_.empty()) {
+    loot_turn_ = !loot_turn_;
+    if (loot_turn_) {
+      if (Slot* slot = loot_.pop()) return slot;
+    }
+  }
+  for (;;) {
+    const Word ready = port_.classes.load(std::memory_order_acquire);
+    if (ready == 0) return loot_.pop();
+    if ((ready & has_credit_) == 0) {
+      credit_ = kWeights;
+      has_credit_ = all_bits(qos_count);
+    }
+    const unsigned chosen = lowest(ready & has_credit_);
+    if (Slot* slot = sweeps_[chosen].next(ready_)) {
+      if (--credit_[chosen] == 0) has_credit_ &= ~bit(chosen);
+      return slot;
+    }
+    // The sweep found nothing and lowered the class's bit; look again.
+  }
+}
+
+/// The host of poll_slot: real coroutines on this runtime.
+struct ExecutorRuntime::PollHost {
+  ExecutorRuntime& runtime;
+
+  bool may_resume(Slot& slot) noexcept {
+    return core::may_resume(slot, [&] { return runtime.stop_requested(*slot.root); });
+  }
+  Rest run(Slot*& slot) noexcept {
+    bump(runtime.counters_.polls);
+    runtime.current_ = slot;
+    runtime.outcome_ = Outcome::suspended;
+    runtime.resume_chain(std::coroutine_handle<>::from_address(slot->resume));
+    slot = runtime.current_;  // the task may have moved
+    if (std::coroutine_handle<>::from_address(slot->frame).done()) return Rest::finished;
+    runtime.current_ = nullptr;
+    return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
+  }
+  void finish(Slot& slot) noexcept {
+    core::finish(runtime, slot);
+    runtime.current_ = nullptr;
+  }
+  void rearm(Slot& slot) noexcept { runtime.rearm(slot); }
+  void put_back(Slot& slot) noexcept { runtime.put_back(slot); }
+};
+
+void ExecutorRuntime::poll(Slot& slot) noexcept {
+  if (poll_slot(slot, PollHost{*this}) != Claim::polled) bump(counters_.stale);
+}
+
+void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
+  posted_ = frame;
+  do {
+    std::exchange(posted_, nullptr).resume();
+  } while (posted_);
+}
+
+void ExecutorRuntime::wake_home(Slot& slot) noexcept {
+  bump(counters_.wakes);
+  if (!notify_home(slot)) bump(counters_.coalesced);
+  became_ready();
+}
+
+void ExecutorRuntime::admit_home(Slot& slot) noexcept {
+  slot.state.admit();
+  notify_home(slot);
+  became_ready();
+}
+
+/// A claim met the task while it ran: its bit is set again.
+void ExecutorRuntime::rearm(Slot& slot) noexcept {
+  if (&port_of(slot) == &port_) {
+    notify_home(slot);
+    became_ready();
+  } else {
+    notify(slot);
+  }
+}
+
+void ExecutorRuntime::count_end() noexcept {
+  // Release. Pairs: RuntimeCore::quiescent, which must not see an end before its spawn.
+  counters_.completed.store(counters_.completed.load(std::memory_order_relaxed) + 1,
+                            std::memory_order_release);
+}
+
+/// A yielded task goes behind the others: at home into the next pass, elsewhere to the end of the
+/// loot, so that a borrowed task stays where its frame is warm until it waits for something.
+void ExecutorRuntime::put_back(Slot& slot) noexcept {
+  if (outcome_ == Outcome::left) {
+    notify(slot);
+    count_end();  // here; it was counted there when it was admitted
+  } else if (&port_of(slot) == &port_) {
+    notify_home(slot);
+    became_ready();
+  } else if (!loot_.full()) {
+    loot_.push(slot);
+    ++ready_;
+  } else {
+    notify(slot);
+  }
+}
+
+}  // namespace paceline::core

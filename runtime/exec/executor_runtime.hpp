@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+// ExecutorRuntime: what a core runs - its collections, its strong executor, the task running now.
+// Flow rooms: run, suspend, end. Called by its worker only, but for what is marked otherwise.
+// It must never keep a pointer to per-worker state across user code (decision D15).
+// Proof: tests/unit/exec/, tests/model/wake_model.cpp.
+#pragma once
+
+#include <array>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <paceline/detail/promise.hpp>
+#include <paceline/detail/suspension.hpp>
+#include <paceline/qos.hpp>
+
+#include "base/atomic.hpp"
+#include "exec/executor.hpp"
+#include "exec/loot.hpp"
+#include "task/collection.hpp"
+#include "task/sweep.hpp"
+#include "trace/counters.hpp"
+
+namespace paceline::core {
+
+class ExecutorRuntime;
+class Worker;
+
+/// What an ExecutorRuntime needs from the layers above, as data and plain functions.
+struct Surroundings {
+  /// Raised when the whole runtime was asked to stop.
+  const Atomic<bool>* stopping = nullptr;
+  /// Number of sleeping workers; a hint that makes the common "nobody sleeps" one load.
+  const Atomic<std::uint32_t>* sleepers = nullptr;
+  /// A task became ready here while others sleep. `backlog`: more than one is ready.
+  void (*help_wanted)(Port& port, bool backlog) noexcept = nullptr;
+  /// An exception nobody can join any more.
+  void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
+};
+
+/// How the poll that just returned left its task.
+enum class Outcome : std::uint8_t {
+  suspended,  // waits for something
+  yielded,    // ready, behind the others
+  left,       // moved to another runtime, ready there
+};
+
+class ExecutorRuntime {
+ public:
+  ExecutorRuntime(Port& port, Worker& worker, const Surroundings& surroundings,
+                  std::size_t stack_bytes);
+  ExecutorRuntime(const ExecutorRuntime&) = delete;
+  ExecutorRuntime& operator=(const ExecutorRuntime&) = delete;
+
+  /// Polls up to `budget` ready tasks on the strong executor. True if there is nothing left to
+  /// poll here. The worker's thread.
+  bool step(unsigned budget) noexcept;
+
+  /// The body of a batch; called by the executor.
+  void run_polls() noexcept;
+
+  /// Hands in a coroutine that has no slot; the next step runs it first, outside any task.
+  /// At most kForeignBatch per step.
+  void queue_foreign(std::coroutine_handle<> frame) noexcept { foreign_[foreign_count_++] = frame; }
+  static constexpr unsigned kForeignBatch = 16;
+
+  /// Ends the strong executor. The worker's thread, after its last step.
+  void retire() noexcept;
+
+  // --- the task that runs now ---
+
+  /// Null between polls and while foreign work runs.
+  Slot* current() const noexcept { return current_; }
+  void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
+  /// The task that runs now lives in another slot from now on.
+  void move_current(Slot& to) noexcept { current_ = &to; }
+  void post_transfer(std::coroutine_handle<> next) noexcept { posted_ = next; }
+
+  // --- making tasks ready ---
+
+  /// A task whose home is here. Not in a signal handler.
+  void wake_home(Slot& slot) noexcept;
+  /// A spawned task in a slot of this worker: publishes it.
+  void admit_home(Slot& slot) noexcept;
+
+  /// One task ended here, or one piece of foreign work.
+  void count_end() noexcept;
+
+  Port& port() const noexcept { return port_; }
+  Worker& worker() const noexcept { return worker_; }
+  Loot& loot() noexcept { return loot_; }
+  bool loot_empty() const noexcept { return loot_.empty(); }
+  Counters& counters() noexcept { return counters_; }
+  const Counters& counters() const noexcept { return counters_; }
+  /// How many tasks are ready here, roughly: what thieves took is still counted.
+  unsigned ready_estimate() const noexcept { return ready_; }
+  /// A claimed task joins the loot; only when that is not full.
+  void add_loot(Slot& slot) noexcept {
+    loot_.push(slot);
+    ++ready_;
+  }
+  bool stop_requested(const detail::PromiseBase& root) const noexcept {
+    return (root.stop.load(std::memory_order_relaxed) & 1) != 0 ||
+           surroundings_.stopping->load(std::memory_order_seq_cst);
+  }
+  void report_unhandled(detail::PromiseBase& promise) noexcept {
+    surroundings_.unhandled(*this, promise);
+  }
+
+ private:
+  struct PollHost;
+
+  Slot* pick() noexcept;
+  void poll(Slot& slot) noexcept;
+  void resume_chain(std::coroutine_handle<> frame) noexcept;
+  void became_ready() noexcept {
+    ++ready_;
+    if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
+      surroundings_.help_wanted(port_, ready_ > 1);
+    }
+  }
+  void rearm(Slot& slot) noexcept;
+  void put_back(Slot& slot) noexcept;
+
+  Port& port_;
+  Worker& worker_;
+  const Surroundings surroundings_;
+
+  // The run.
+  Slot* current_ = nullptr;
+  std::coroutine_handle<> posted_;
+  Outcome outcome_ = Outcome::suspended;
+  bool drained_ = false;
+  bool loot_turn_ = false;
+  unsigned budget_ = 0;
+  unsigned ready_ = 0;
+  unsigned foreign_count_ = 0;
+  std::array<std::coroutine_handle<>, kForeignBatch> foreign_;
+
+  // Weighted rotation between classes: each ready class has credit for so many polls a round.
+  std::array<unsigned, qos_count> credit_;
+  Word has_credit_;
+
+  std::array<Sweep, qos_count> sweeps_;
+  std::optional<Executor> strong_;
+  Loot loot_;
+  Counters counters_;
+};
+
+}  // namespace paceline::core

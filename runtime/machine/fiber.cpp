@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "machine/fiber.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <cxxabi.h>
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "base/assert.hpp"
+#include "machine/sanitizer.hpp"
+
+namespace paceline::core::machine {
+
+namespace context = boost::context::detail;
+
+namespace {
+
+/// The head of the C++ runtime's per-thread exception state, which libstdc++ and libc++abi lay out
+/// alike (Itanium C++ ABI, 2.2.2): the caught exceptions and the number of uncaught ones.
+struct ExceptionState {
+  void* caught;
+  unsigned uncaught;
+};
+
+/// Not inlined, and behind a barrier: the accessor is declared const, so a compiler may believe that
+/// its address survives a switch.
+[[gnu::noinline]] ExceptionState& exception_state() noexcept {
+  asm volatile("" ::: "memory");
+  return *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+}
+
+/// What one side of a switch keeps on its own stack while the other side runs.
+class Kept {
+ public:
+  Kept() noexcept : errno_(errno), exceptions_(exception_state()) {}
+  ~Kept() {
+    exception_state() = exceptions_;
+    errno = errno_;
+  }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+ private:
+  int errno_;
+  ExceptionState exceptions_;
+};
+
+}  // namespace
+
+struct FiberEntry {
+  static void run(context::transfer_t from) noexcept {
+    auto* fiber = static_cast<Fiber*>(from.data);
+    Fiber::trampoline(from.fctx, fiber);
+  }
+};
+
+Fiber::Fiber(StackLease stack, void (*entry)(void*) noexcept, void* argument) noexcept
+    : stack_(std::move(stack)), entry_(entry), argument_(argument) {
+  inside_ = context::make_fcontext(stack_.top(), stack_.bytes(), &FiberEntry::run);
+#ifdef PACELINE_INTERNAL_TSAN
+  tsan_inside_ = __tsan_create_fiber(0);
+#endif
+}
+
+Fiber::~Fiber() {
+#ifdef PACELINE_INTERNAL_TSAN
+  __tsan_destroy_fiber(tsan_inside_);
+#endif
+}
+
+// Inlined, or TSan would see a function entered on one stack and left on the other.
+[[gnu::always_inline]] inline void Fiber::announce_leaving([[maybe_unused]] bool for_good) noexcept {
+#ifdef PACELINE_INTERNAL_TSAN
+  __tsan_switch_to_fiber(tsan_outside_, 0);
+#endif
+#ifdef PACELINE_INTERNAL_ASAN
+  __sanitizer_start_switch_fiber(for_good ? nullptr : &fake_inside_, outside_bottom_,
+                                 outside_bytes_);
+#endif
+}
+
+void Fiber::trampoline(void* from, void* self) noexcept {
+  auto& fiber = *static_cast<Fiber*>(self);
+#ifdef PACELINE_INTERNAL_ASAN
+  __sanitizer_finish_switch_fiber(nullptr, &fiber.outside_bottom_, &fiber.outside_bytes_);
+#endif
+  fiber.outside_ = from;
+  exception_state() = {nullptr, 0};  // a fresh stack handles no exceptions
+  fiber.entry_(fiber.argument_);
+  fiber.finished_ = true;
+  fiber.announce_leaving(true);
+  context::jump_fcontext(fiber.outside_, nullptr);
+  invariant_broken("a finished fiber is not entered again", std::source_location::current());
+}
+
+void Fiber::enter() noexcept {
+  const Kept kept;
+#ifdef PACELINE_INTERNAL_TSAN
+  tsan_outside_ = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(tsan_inside_, 0);
+#endif
+#ifdef PACELINE_INTERNAL_ASAN
+  __sanitizer_start_switch_fiber(&fake_outside_, stack_.bottom(), stack_.bytes());
+#endif
+  inside_ = context::jump_fcontext(inside_, this).fctx;
+#ifdef PACELINE_INTERNAL_ASAN
+  __sanitizer_finish_switch_fiber(fake_outside_, nullptr, nullptr);
+#endif
+}
+
+void Fiber::leave() noexcept {
+  const Kept kept;
+  announce_leaving(false);
+  outside_ = context::jump_fcontext(outside_, nullptr).fctx;
+#ifdef PACELINE_INTERNAL_ASAN
+  __sanitizer_finish_switch_fiber(fake_inside_, &outside_bottom_, &outside_bytes_);
+#endif
+}
+
+}  // namespace paceline::core::machine

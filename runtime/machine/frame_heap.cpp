@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "machine/frame_heap.hpp"
+
+#include <new>
+
+#include "machine/machine.hpp"
+#include "machine/sanitizer.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+// --- chunks -----------------------------------------------------------------------------------
+// Mapped two megabytes at a time, for huge pages; never unmapped, only discarded.
+
+struct SpareChunk {
+  SpareChunk* next;
+};
+
+constinit Mutex chunk_lock{LockRank::memory};
+constinit SpareChunk* spare_chunks = nullptr;
+constinit char* region_next = nullptr;
+constinit char* region_end = nullptr;
+constexpr std::size_t kRegionBytes = 2 * 1024 * 1024;
+
+Chunk* take_chunk() noexcept {
+  LockGuard lock(chunk_lock);
+  if (spare_chunks != nullptr) {
+    SpareChunk* spare = spare_chunks;
+    spare_chunks = spare->next;
+    return ::new (spare) Chunk;
+  }
+  if (region_next == region_end) {
+    auto* region = static_cast<char*>(machine::map(kRegionBytes, kRegionBytes));
+    if (region == nullptr) return nullptr;
+    machine::prefer_huge_pages(region, kRegionBytes);
+    region_next = region;
+    region_end = region + kRegionBytes;
+  }
+  Chunk* chunk = ::new (region_next) Chunk;
+  region_next += Chunk::kBytes;
+  return chunk;
+}
+
+void discard_chunk(Chunk* chunk) noexcept {
+  machine::discard(chunk, Chunk::kBytes);
+  LockGuard lock(chunk_lock);
+  spare_chunks = ::new (chunk) SpareChunk{spare_chunks};
+}
+
+// --- heaps ------------------------------------------------------------------------------------
+
+constinit Mutex heap_lock{LockRank::memory};
+constinit FrameHeap* recycled_heaps = nullptr;
+
+/// Threads that are no workers share a few heaps, each under a lock.
+struct SharedHeap {
+  Mutex lock{LockRank::frames};
+  FrameHeap heap;
+};
+constinit SharedHeap shared_heaps[4];
+
+SharedHeap& shared_heap_of_thread() noexcept {
+  const auto self = reinterpret_cast<std::uintptr_t>(&machine::this_thread());
+  return shared_heaps[(self >> 12) % std::size(shared_heaps)];
+}
+
+}  // namespace
+
+FrameHeap* FrameHeap::acquire() {
+  {
+    LockGuard lock(heap_lock);
+    if (FrameHeap* heap = recycled_heaps) {
+      recycled_heaps = heap->next_recycled_;
+      return heap;
+    }
+  }
+  return new FrameHeap;
+}
+
+void FrameHeap::recycle(FrameHeap* heap) noexcept {
+  LockGuard lock(heap_lock);
+  heap->next_recycled_ = recycled_heaps;
+  recycled_heaps = heap;
+}
+
+void* FrameHeap::allocate(std::size_t bytes) noexcept {
+  const auto size_class = static_cast<unsigned>((bytes - 1) / kGrain);
+  Chunk* chunk = current_[size_class];
+  if (chunk != nullptr) [[likely]] {
+    if (FreeBlock* block = chunk->free) {
+      chunk->free = block->next;
+      ++chunk->used;
+      return block;
+    }
+    if (chunk->untouched != chunk->end) {
+      void* block = chunk->untouched;
+      chunk->untouched += chunk->block_bytes;
+      ++chunk->used;
+      return block;
+    }
+  }
+  return allocate_slow(size_class);
+}
+
+void FrameHeap::list(Chunk& chunk) noexcept {
+  Chunk*& head = partial_[chunk.size_class];
+  chunk.listed = true;
+  chunk.previous = nullptr;
+  chunk.next = head;
+  if (head != nullptr) head->previous = &chunk;
+  head = &chunk;
+}
+
+void FrameHeap::unlist(Chunk& chunk) noexcept {
+  if (chunk.previous != nullptr) {
+    chunk.previous->next = chunk.next;
+  } else {
+    partial_[chunk.size_class] = chunk.next;
+  }
+  if (chunk.next != nullptr) chunk.next->previous = chunk.previous;
+  chunk.listed = false;
+}
+
+void* FrameHeap::allocate_slow(unsigned size_class) noexcept {
+  collect();
+  Chunk* chunk = current_[size_class];
+  if (chunk != nullptr && chunk->free != nullptr) return allocate((size_class + 1) * kGrain);
+  chunk = partial_[size_class];
+  if (chunk != nullptr) {
+    unlist(*chunk);
+  } else {
+    chunk = empty_;
+    if (chunk != nullptr) {
+      empty_ = chunk->next;
+      --empty_count_;
+    } else {
+      chunk = take_chunk();
+      if (chunk == nullptr) return nullptr;
+    }
+    // An empty chunk may have served another class before.
+    chunk->owner = this;
+    chunk->size_class = size_class;
+    chunk->block_bytes = static_cast<std::uint32_t>((size_class + 1) * kGrain);
+    chunk->free = nullptr;
+    chunk->listed = false;
+    constexpr std::size_t kHead = (sizeof(Chunk) + kGrain - 1) / kGrain * kGrain;
+    chunk->untouched = reinterpret_cast<char*>(chunk) + kHead;
+    chunk->end = chunk->untouched + (Chunk::kBytes - kHead) / chunk->block_bytes * chunk->block_bytes;
+  }
+  // The chunk that was current has no free block left; it comes back to a list with its first free.
+  current_[size_class] = chunk;
+  return allocate((size_class + 1) * kGrain);
+}
+
+void FrameHeap::free_local(Chunk& chunk, void* block) noexcept {
+  auto* free_block = static_cast<FreeBlock*>(block);
+  free_block->next = chunk.free;
+  chunk.free = free_block;
+  --chunk.used;
+  if (&chunk == current_[chunk.size_class]) return;
+  if (chunk.used == 0) {
+    if (chunk.listed) unlist(chunk);
+    chunk.next = empty_;
+    empty_ = &chunk;
+    ++empty_count_;
+  } else if (!chunk.listed) {
+    list(chunk);
+  }
+}
+
+void FrameHeap::free(void* block) noexcept {
+  Chunk& chunk = Chunk::of(block);
+  if (chunk.owner == this) {
+    free_local(chunk, block);
+    return;
+  }
+  if (batch_chunk_ != &chunk || batch_size_ == kBatch) flush();
+  auto* free_block = static_cast<FreeBlock*>(block);
+  free_block->next = batch_first_;
+  if (batch_first_ == nullptr) batch_last_ = free_block;
+  batch_first_ = free_block;
+  batch_chunk_ = &chunk;
+  ++batch_size_;
+}
+
+void FrameHeap::flush() noexcept {
+  if (batch_chunk_ == nullptr) return;
+  give_back(*batch_chunk_, batch_first_, batch_last_);
+  batch_chunk_ = nullptr;
+  batch_first_ = batch_last_ = nullptr;
+  batch_size_ = 0;
+}
+
+void FrameHeap::give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexcept {
+  FreeBlock* head = chunk.returned.load(std::memory_order_relaxed);
+  do {
+    last->next = head;
+    // Release. Pairs: collect. Publishes: the list's links and the end of the frames' lives.
+  } while (!chunk.returned.compare_exchange_weak(head, first, std::memory_order_acq_rel,
+                                                 std::memory_order_relaxed));
+  if (head != nullptr) return;  // the chunk is listed already, or about to be
+  FrameHeap& owner = *chunk.owner;
+  Chunk* top = owner.returned_.load(std::memory_order_relaxed);
+  do {
+    chunk.next_returned = top;
+    // Release. Pairs: collect. Publishes: next_returned.
+  } while (!owner.returned_.compare_exchange_weak(top, &chunk, std::memory_order_acq_rel,
+                                                  std::memory_order_relaxed));
+}
+
+void FrameHeap::collect() noexcept {
+  if (returned_.load(std::memory_order_relaxed) == nullptr) return;
+  // Acquire. Pairs: give_back, here and below.
+  Chunk* chunk = returned_.exchange(nullptr, std::memory_order_acq_rel);
+  while (chunk != nullptr) {
+    // Read the link first: once `returned` is empty another free may list the chunk again.
+    Chunk* next = chunk->next_returned;
+    FreeBlock* block = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);
+    while (block != nullptr) {
+      FreeBlock* following = block->next;
+      free_local(*chunk, block);
+      block = following;
+    }
+    chunk = next;
+  }
+}
+
+std::size_t FrameHeap::trim(std::size_t keep) noexcept {
+  flush();
+  collect();
+  // The current chunks may be empty too.
+  for (Chunk*& current : current_) {
+    if (current == nullptr || current->used != 0) continue;
+    current->next = empty_;
+    empty_ = current;
+    ++empty_count_;
+    current = nullptr;
+  }
+  std::size_t given_back = 0;
+  while (empty_count_ > keep) {
+    Chunk* chunk = empty_;
+    empty_ = chunk->next;
+    --empty_count_;
+    discard_chunk(chunk);
+    ++given_back;
+  }
+  return given_back;
+}
+
+void* allocate_frame_memory(std::size_t bytes) {
+  void* block = nullptr;
+  if (bytes > FrameHeap::kLargest || machine::sanitizer::kAddress) {
+    // The address sanitizer finds uses of dead frames only in blocks it hands out itself.
+    return ::operator new(bytes);
+  }
+  if (FrameHeap* heap = machine::this_thread().heap) {
+    block = heap->allocate(bytes);
+  } else {
+    SharedHeap& shared = shared_heap_of_thread();
+    LockGuard lock(shared.lock);
+    block = shared.heap.allocate(bytes);
+  }
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void free_frame_memory(void* block, std::size_t bytes) noexcept {
+  if (bytes > FrameHeap::kLargest || machine::sanitizer::kAddress) {
+    ::operator delete(block, bytes);
+    return;
+  }
+  if (FrameHeap* heap = machine::this_thread().heap) {
+    heap->free(block);
+    return;
+  }
+  SharedHeap& shared = shared_heap_of_thread();
+  LockGuard lock(shared.lock);
+  shared.heap.free(block);
+  shared.heap.flush();  // nobody promises to come back here
+}
+
+void trim_shared_frames() noexcept {
+  for (SharedHeap& shared : shared_heaps) {
+    LockGuard lock(shared.lock);
+    shared.heap.trim(0);
+  }
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+// Memory for coroutine frames: a slab per worker, remote frees in batches.
+// Flow rooms: spawn and await (allocate), end (free). Any thread through the two free functions.
+// It must never take a lock on a worker's own allocate and free, nor unmap a chunk in use.
+// Proof: tests/unit/machine/frame_heap_test.cpp, tests/model/frame_model.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/mutex.hpp"
+
+namespace paceline::core {
+
+class FrameHeap;
+
+/// A block on a free list.
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+/// 64 KiB of equal blocks, aligned to its size, so that a block's address gives its chunk.
+///
+/// Writers: the owner (everything but `returned`), any thread (`returned`, by CAS and exchange).
+/// I1: a block is in exactly one of: user's hands, `free`, the untouched tail, a freer's batch,
+///     `returned`. I2: `used` counts the first, and the last two until the owner collects them.
+struct Chunk {
+  static constexpr std::size_t kBytes = 64 * 1024;
+
+  // --- owner ---
+  FreeBlock* free = nullptr;
+  char* untouched = nullptr;  // first block never handed out
+  char* end = nullptr;
+  std::uint32_t used = 0;
+  std::uint32_t block_bytes = 0;
+  std::uint32_t size_class = 0;
+  bool listed = false;        // in its class's list of chunks with free blocks
+  FrameHeap* owner = nullptr;
+  Chunk* next = nullptr;      // in that list, or in the list of empty chunks
+  Chunk* previous = nullptr;
+  Chunk* next_returned = nullptr;
+
+  // --- any thread ---
+  alignas(kCacheLine) Atomic<FreeBlock*> returned{nullptr};
+
+  static Chunk& of(void* block) noexcept {
+    return *reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) & ~(kBytes - 1));
+  }
+};
+
+/// The frames of one worker, or of all outside threads (then under a lock).
+///
+/// Writers: the owner; other threads reach only `returned_` and the chunks' `returned`.
+/// Progress: owner's allocate and free are wait-free but for mapping a chunk; a remote free is
+/// lock-free, one CAS per batch. Lifetime: never destroyed; recycled between runtimes.
+class FrameHeap {
+ public:
+  static constexpr std::size_t kGrain = 64;
+  static constexpr std::size_t kLargest = 2048;  // beyond it: operator new
+  static constexpr unsigned kBatch = 32;         // remote frees that travel together
+
+  /// Owner. Null if there is no memory.
+  void* allocate(std::size_t bytes) noexcept;
+  /// Owner of the heap the caller frees *from*, not necessarily of the block.
+  void free(void* block) noexcept;
+  /// Sends a half-full batch of remote frees home. Before the owner sleeps.
+  void flush() noexcept;
+  /// Gives empty chunks back to the system, all but `keep`. Owner. Returns how many.
+  std::size_t trim(std::size_t keep) noexcept;
+
+  /// A recycled or new heap. Throws std::bad_alloc.
+  static FrameHeap* acquire();
+  static void recycle(FrameHeap* heap) noexcept;
+
+ private:
+  static constexpr unsigned kClasses = kLargest / kGrain;
+
+  void* allocate_slow(unsigned size_class) noexcept;
+  void free_local(Chunk& chunk, void* block) noexcept;
+  void list(Chunk& chunk) noexcept;
+  void unlist(Chunk& chunk) noexcept;
+  void collect() noexcept;
+  static void give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexcept;
+
+  Chunk* current_[kClasses] = {};   // allocate from here
+  Chunk* partial_[kClasses] = {};   // have free blocks
+  Chunk* empty_ = nullptr;          // no block in use; any class
+  std::size_t empty_count_ = 0;
+
+  // One batch of blocks that belong to another heap's chunk.
+  Chunk* batch_chunk_ = nullptr;
+  FreeBlock* batch_first_ = nullptr;
+  FreeBlock* batch_last_ = nullptr;
+  unsigned batch_size_ = 0;
+
+  FrameHeap* next_recycled_ = nullptr;
+
+  // Chunks to which others returned blocks. Pushed by any thread, taken by the owner.
+  alignas(kCacheLine) Atomic<Chunk*> returned_{nullptr};
+};
+
+/// Any thread. Throws std::bad_alloc.
+void* allocate_frame_memory(std::size_t bytes);
+/// Any thread, any time.
+void free_frame_memory(void* block, std::size_t bytes) noexcept;
+/// Trims the heaps that outside threads share.
+void trim_shared_frames() noexcept;
+
+}  // namespace paceline::core

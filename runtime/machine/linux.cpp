@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: BSL-1.0
+// The machine on Linux: clocks, futexes, threads, memory.
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <ctime>
+#include <system_error>
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mutex.hpp"
+#include "base/assert.hpp"
+#include "machine/machine.hpp"
+
+namespace paceline::core {
+
+#ifndef NDEBUG
+void lock_rank_enter(LockRank rank) noexcept {
+  unsigned& held = machine::this_thread().held_ranks;
+  check(held >> static_cast<unsigned>(rank) == 0, "locks are taken in the order of their ranks");
+  held |= 1u << static_cast<unsigned>(rank);
+}
+void lock_rank_leave(LockRank rank) noexcept {
+  machine::this_thread().held_ranks &= ~(1u << static_cast<unsigned>(rank));
+}
+#endif
+
+namespace machine {
+
+// --- time ---
+
+Nanos now() noexcept {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<Nanos>(t.tv_sec) * kSecond + t.tv_nsec;
+}
+
+// --- parking ---
+
+void park(Atomic<std::uint32_t>& word, std::uint32_t expected, Nanos deadline) noexcept {
+  timespec until;
+  timespec* timeout = nullptr;
+  if (deadline != kForever) {
+    until.tv_sec = static_cast<time_t>(deadline / kSecond);
+    until.tv_nsec = static_cast<long>(deadline % kSecond);
+    timeout = &until;
+  }
+  // WAIT_BITSET takes an absolute time of the monotonic clock; WAIT would take a relative one.
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, timeout, nullptr,
+            FUTEX_BITSET_MATCH_ANY);
+}
+
+namespace {
+
+void wake_futex(Atomic<std::uint32_t>& word, int waiters) noexcept {
+  const int saved = errno;
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, waiters, nullptr, nullptr, 0);
+  errno = saved;
+}
+
+}  // namespace
+
+void unpark(Atomic<std::uint32_t>& word) noexcept { wake_futex(word, 1); }
+void unpark_all(Atomic<std::uint32_t>& word) noexcept { wake_futex(word, INT_MAX); }
+
+void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");
+#endif
+}
+
+void yield_thread() noexcept { ::sched_yield(); }
+
+// --- threads ---
+
+ThisThread& this_thread() noexcept {
+  static thread_local constinit ThisThread record;
+  // The empty asm keeps the address from being computed at the caller after identical-code folding
+  // or LTO have undone `noinline`.
+  asm volatile("" ::: "memory");
+  return record;
+}
+
+namespace {
+
+struct Launch {
+  void (*body)(void*) noexcept;
+  void* argument;
+};
+
+void* run_launch(void* raw) {
+  const Launch launch = *static_cast<Launch*>(raw);
+  delete static_cast<Launch*>(raw);
+  launch.body(launch.argument);
+  return nullptr;
+}
+
+}  // namespace
+
+ThreadHandle start_thread(void (*body)(void*) noexcept, void* argument) {
+  auto* launch = new Launch{body, argument};
+  // Workers leave the process's signals to the application's own threads; faults stay deliverable.
+  sigset_t all, old;
+  sigfillset(&all);
+  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
+    sigdelset(&all, fault);
+  }
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  pthread_t thread;
+  const int error = pthread_create(&thread, nullptr, &run_launch, launch);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (error != 0) {
+    delete launch;
+    throw std::system_error(error, std::generic_category(), "pthread_create");
+  }
+  return static_cast<ThreadHandle>(thread);
+}
+
+void join_thread(ThreadHandle thread) noexcept {
+  pthread_join(static_cast<pthread_t>(thread), nullptr);
+}
+void detach_thread(ThreadHandle thread) noexcept {
+  pthread_detach(static_cast<pthread_t>(thread));
+}
+bool is_this_thread(ThreadHandle thread) noexcept {
+  return pthread_equal(static_cast<pthread_t>(thread), pthread_self()) != 0;
+}
+
+void name_this_thread(std::string_view name) noexcept {
+  char buffer[16] = {};
+  name.copy(buffer, sizeof buffer - 1);
+  pthread_setname_np(pthread_self(), buffer);
+}
+
+void want_precise_timers() noexcept { ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
+
+int pin_this_thread(int cpu) noexcept {
+  cpu_set_t* set = CPU_ALLOC(static_cast<unsigned>(cpu) + 1);
+  if (set == nullptr) return ENOMEM;
+  const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<unsigned>(cpu) + 1);
+  CPU_ZERO_S(bytes, set);
+  CPU_SET_S(static_cast<unsigned>(cpu), bytes, set);
+  const int error = ::sched_setaffinity(0, bytes, set) == 0 ? 0 : errno;
+  CPU_FREE(set);
+  return error;
+}
+
+// --- memory ---
+
+std::size_t page_size() noexcept {
+  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+void* map(std::size_t bytes, std::size_t alignment) noexcept {
+  const std::size_t slack = alignment > page_size() ? alignment : 0;
+  void* raw = ::mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) return nullptr;
+  if (slack == 0) return raw;
+  const auto start = reinterpret_cast<std::uintptr_t>(raw);
+  const std::uintptr_t aligned = (start + alignment - 1) & ~(alignment - 1);
+  if (aligned != start) ::munmap(raw, aligned - start);
+  const std::uintptr_t end = start + bytes + slack;
+  if (aligned + bytes != end) {
+    ::munmap(reinterpret_cast<void*>(aligned + bytes), end - (aligned + bytes));
+  }
+  return reinterpret_cast<void*>(aligned);
+}
+
+void unmap(void* memory, std::size_t bytes) noexcept { ::munmap(memory, bytes); }
+void discard(void* memory, std::size_t bytes) noexcept {
+  ::madvise(memory, bytes, MADV_DONTNEED);
+}
+void prefer_huge_pages(void* memory, std::size_t bytes) noexcept {
+  ::madvise(memory, bytes, MADV_HUGEPAGE);
+}
+bool guard(void* memory, std::size_t bytes) noexcept {
+  return ::mprotect(memory, bytes, PROT_NONE) == 0;
+}
+
+// --- fork ---
+
+namespace {
+
+constinit Atomic<std::uint64_t> forks{1};
+
+void count_fork() { forks.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+std::uint64_t fork_generation() noexcept {
+  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, &count_fork);
+  return forks.load(std::memory_order_relaxed);
+}
+
+}  // namespace machine
+}  // namespace paceline::core

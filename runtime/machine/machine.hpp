@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+// The machine seam (decision D11): everything the runtime asks of the operating system.
+// Flow rooms: start, park, time. Implemented by linux.cpp (darwin.cpp, the simulated machine),
+// chosen when linking. It must never call back into the runtime except through what it was given.
+// Proof: tests/unit/machine/, tests/fault/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/atomic.hpp"
+#include "base/time.hpp"
+
+namespace paceline::core {
+class FrameHeap;
+class ExecutorRuntime;
+}  // namespace paceline::core
+
+namespace paceline::core::machine {
+
+// --- time ---
+
+/// Steady clock, nanoseconds. Any thread, signal-safe.
+Nanos now() noexcept;
+
+// --- parking ---
+
+/// Sleeps while `word` holds `expected`, until woken or until `deadline` (kForever: none). May
+/// return early for no reason. Blocks the thread.
+void park(Atomic<std::uint32_t>& word, std::uint32_t expected, Nanos deadline) noexcept;
+/// Wakes one thread parked on `word`. Signal-safe; keeps errno. The word may be gone already: then
+/// nobody, or somebody who tolerates it, is woken.
+void unpark(Atomic<std::uint32_t>& word) noexcept;
+/// Wakes every thread parked on `word`; otherwise as unpark.
+void unpark_all(Atomic<std::uint32_t>& word) noexcept;
+/// One step of a short busy wait.
+void relax() noexcept;
+/// Gives the rest of the time slice away.
+void yield_thread() noexcept;
+
+// --- threads ---
+
+/// What belongs to the calling thread. The one thread_local of the runtime.
+struct ThisThread {
+  ExecutorRuntime* runtime = nullptr;  // of a worker, else null
+  FrameHeap* heap = nullptr;           // of a worker, else null
+  unsigned held_ranks = 0;             // locks held, for the rank check
+};
+/// Never inlined: a compiler may keep a thread-local address across a suspension that changes the
+/// thread (decision D15).
+[[gnu::noinline]] ThisThread& this_thread() noexcept;
+
+/// Opaque; 0 is none.
+using ThreadHandle = std::uintptr_t;
+/// Starts `body(argument)` on a new thread with all signals blocked that the process may handle
+/// elsewhere. Throws std::system_error.
+ThreadHandle start_thread(void (*body)(void*) noexcept, void* argument);
+void join_thread(ThreadHandle thread) noexcept;
+void detach_thread(ThreadHandle thread) noexcept;
+bool is_this_thread(ThreadHandle thread) noexcept;
+/// Names the calling thread as far as the system allows.
+void name_this_thread(std::string_view name) noexcept;
+/// Asks for timers without slack on the calling thread.
+void want_precise_timers() noexcept;
+/// Binds the calling thread to one CPU. Returns 0 or an errno.
+int pin_this_thread(int cpu) noexcept;
+
+// --- what there is ---
+
+/// CPU numbers this process may use, ascending; never empty. From the affinity mask.
+std::vector<int> usable_cpus();
+/// CPUs' worth of time the cgroup grants, if it is limited.
+std::optional<double> cpu_quota();
+/// How far apart two CPUs are: 0 same core, then growing with each shared level lost. From hwloc;
+/// all equal where it knows nothing. `distance[i][j]` for indices of `cpus`.
+std::vector<std::vector<unsigned>> cpu_distances(const std::vector<int>& cpus);
+std::size_t page_size() noexcept;
+
+// --- memory ---
+
+/// Zeroed memory, aligned to a power of two >= the page size; null if there is none.
+void* map(std::size_t bytes, std::size_t alignment) noexcept;
+void unmap(void* memory, std::size_t bytes) noexcept;
+/// Gives physical memory back; the range reads as zero afterwards.
+void discard(void* memory, std::size_t bytes) noexcept;
+/// Asks for huge pages where the system has them.
+void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
+/// Makes a range trap. False if the system refuses.
+bool guard(void* memory, std::size_t bytes) noexcept;
+
+// --- fork ---
+
+/// Changes in the child of every fork. A runtime remembers it and refuses calls after a change.
+std::uint64_t fork_generation() noexcept;
+
+}  // namespace paceline::core::machine

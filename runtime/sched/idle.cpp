@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sched/idle.hpp"
+
+#include "machine/machine.hpp"
+
+namespace paceline::core {
+
+bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
+  // Seq_cst look: step 2 of the waker. Cheap when the worker is awake.
+  if (seat.park.load(std::memory_order_seq_cst) != Seat::kAsleep) return false;
+  std::uint32_t asleep = Seat::kAsleep;
+  if (!seat.park.compare_exchange_strong(asleep, token, std::memory_order_seq_cst)) return false;
+  machine::unpark(seat.park);
+  return true;
+}
+
+void call_helper(Hub& hub, unsigned origin) noexcept {
+  // Counted before it wakes, so that the next event sees a searcher and calls nobody.
+  std::uint32_t none = 0;
+  if (!hub.searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
+  // A late wake may find a hub without workers, or one that serves another runtime by now.
+  const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
+  const unsigned first = words == 0 ? 0 : origin / 64 % words;
+  // The origin's own word is visited twice: above the origin first, below it last.
+  for (unsigned step = 0; words != 0 && step <= words; ++step) {
+    const unsigned at = (first + step) % words;
+    Word candidates = hub.asleep[at].load(std::memory_order_relaxed);
+    if (step == 0) candidates = from(candidates, origin % 64);
+    while (candidates != 0) {
+      Seat* seat = hub.seats[at * 64 + lowest(candidates)].load(std::memory_order_acquire);
+      if (seat != nullptr && wake_seat(*seat, Seat::kCalled)) return;
+      candidates = without_lowest(candidates);
+    }
+  }
+  hub.searching.fetch_sub(1, std::memory_order_seq_cst);
+}
+
+void help_wanted(Port& port, bool backlog) noexcept {
+  auto& seat = static_cast<Seat&>(port);
+  Hub* hub = seat.hub.load(std::memory_order_acquire);
+  if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
+  if (hub->searching.load(std::memory_order_relaxed) != 0) return;
+  if (!backlog && hub->watcher.load(std::memory_order_relaxed) != 0) return;
+  call_helper(*hub, port.index.load(std::memory_order_relaxed));
+}
+
+void work_added(Port& port, bool backlog) noexcept {
+  auto& seat = static_cast<Seat&>(port);
+  if (wake_seat(seat, Seat::kWoken)) return;
+  help_wanted(port, backlog);
+}
+
+bool begin_search(Hub& hub) noexcept {
+  const unsigned workers = hub.workers.load(std::memory_order_relaxed);
+  const std::uint32_t most = workers > 2 ? workers / 2 : 1;
+  std::uint32_t now = hub.searching.load(std::memory_order_relaxed);
+  while (now < most) {
+    if (hub.searching.compare_exchange_weak(now, now + 1, std::memory_order_seq_cst)) return true;
+  }
+  return false;
+}
+
+bool end_search(Hub& hub) noexcept {
+  return hub.searching.fetch_sub(1, std::memory_order_seq_cst) == 1;
+}
+
+namespace detail_park {
+
+void publish_asleep(Hub& hub, Seat& seat) noexcept {
+  const unsigned index = seat.index.load(std::memory_order_relaxed);
+  hub.asleep[index / 64].fetch_or(bit(index % 64), std::memory_order_seq_cst);
+  hub.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  // Step 1 of the worker; an exchange, because a plain store would let the looks of step 2 pass it.
+  seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);
+}
+
+bool sleep(Seat& seat, Nanos deadline) noexcept {
+  bool slept = false;
+  while (seat.park.load(std::memory_order_acquire) == Seat::kAsleep) {
+    if (deadline != kForever && machine::now() >= deadline) break;
+    machine::park(seat.park, Seat::kAsleep, deadline);
+    slept = true;
+  }
+  return slept;
+}
+
+std::uint32_t publish_awake(Hub& hub, Seat& seat) noexcept {
+  // Acquire. Pairs: wake_seat's CAS. A token that arrives late is consumed here, not left behind.
+  const std::uint32_t token = seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);
+  hub.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+  const unsigned index = seat.index.load(std::memory_order_relaxed);
+  hub.asleep[index / 64].fetch_and(~bit(index % 64), std::memory_order_seq_cst);
+  return token;
+}
+
+}  // namespace detail_park
+
+}  // namespace paceline::core

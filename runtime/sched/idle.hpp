@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+// Who sleeps, who searches, and the handshake that loses no wake (decision D9).
+// Flow rooms: wake and spawn (work_added), run (park). Any thread may wake; a worker parks itself.
+// It must never be the reason that work waits while a worker sleeps for good.
+// Proof: tests/model/park_model.cpp, tests/unit/sched/idle_test.cpp; every park of the model and of
+// builds with `-Dinfinite_parks=true` is without time-out.
+#pragma once
+
+#include <cstdint>
+
+#include "base/atomic.hpp"
+#include "base/bits.hpp"
+#include "base/probe.hpp"
+#include "base/time.hpp"
+#include "task/collection.hpp"
+
+namespace paceline::core {
+
+class Worker;
+struct Hub;
+
+inline constexpr unsigned kMaxWorkers = 1024;
+
+/// One worker's place, as the rest of the world sees it. Recycled, never freed.
+///
+/// Park word, writers: the worker (awake -> asleep -> awake), wakers (asleep -> token, by CAS).
+/// The two sides:
+///   worker                                 waker
+///   1 park := asleep        (seq_cst RMW)  1 set the bit, raise the summary  (seq_cst RMW)
+///   2 look for work again                  2 look at the park word
+///   3 none: sleep                          3 asleep: park := token, unpark
+/// Whichever comes second in the one order of seq_cst operations sees the other, so work and sleeper
+/// never miss each other. Exactly one waker wins the CAS of step 3: one token per sleep, consumed by
+/// the worker it was posted to (failure W12).
+struct Seat : Port {
+  static constexpr std::uint32_t kAwake = 0;
+  static constexpr std::uint32_t kAsleep = 1;
+  static constexpr std::uint32_t kWoken = 2;      // for work of its own
+  static constexpr std::uint32_t kCalled = 3;     // to search; the caller counted it as a searcher
+
+  alignas(kCacheLinePair) Atomic<std::uint32_t> park{kAwake};
+  Atomic<Hub*> hub{nullptr};
+
+  // Spawns from elsewhere since the worker last published its load.
+  alignas(kCacheLinePair) Atomic<std::uint32_t> inflow{0};
+
+  // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
+  alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
+  Atomic<Nanos> next_timer{kForever};
+  Atomic<Worker*> worker{nullptr};
+
+  Seat* next_recycled = nullptr;
+};
+
+/// The sleepers and searchers of one runtime. Recycled, never freed, because a late wake may arrive
+/// after the runtime is gone; it then finds nobody asleep.
+///
+/// Writers: workers that park and unpark, whoever calls a helper. I1: `searching` counts the workers
+/// that search or were called to. I2: at most one helper is called at a time, and the last searcher
+/// that finds work calls the next, so a burst of work wakes everybody, one after the other, without
+/// a stampede (failure W16).
+struct Hub {
+  alignas(kCacheLinePair) Atomic<std::uint32_t> sleepers{0};
+  Atomic<std::uint32_t> searching{0};
+  // A sleeping worker has set itself an alarm to look after the busy ones: then a single ready task
+  // behind a running one need not wake anybody at once.
+  Atomic<std::uint32_t> watcher{0};
+  Atomic<unsigned> workers{0};
+  alignas(kCacheLinePair) Atomic<Word> asleep[kMaxWorkers / 64] = {};
+  Atomic<Seat*> seats[kMaxWorkers] = {};
+
+  Hub* next_recycled = nullptr;
+};
+
+/// Port::work_added of every seat: a bit of `port` was set and its summary raised. Signal-safe.
+void work_added(Port& port, bool backlog) noexcept;
+
+/// Something became ready behind a task that runs: calls a helper unless one searches already, or
+/// unless the task is alone and a watcher will see to it. Signal-safe.
+void help_wanted(Port& port, bool backlog) noexcept;
+
+/// Wakes `seat` if it sleeps. True if this call did.
+bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
+
+/// Calls one sleeper to search, nearest to `origin` by index first.
+void call_helper(Hub& hub, unsigned origin) noexcept;
+
+/// May one more worker search on its own account? At most half of them do.
+bool begin_search(Hub& hub) noexcept;
+/// Ends a search. True if it was the last one.
+bool end_search(Hub& hub) noexcept;
+
+/// How a park ended.
+struct Wakeup {
+  std::uint32_t token;  // kWoken, kCalled, or kAsleep: nobody came (deadline or re-check)
+  bool slept;
+};
+
+/// Publishes the seat as asleep, asks `work_visible()` once more, and sleeps until a token arrives
+/// or `deadline` passes. The worker itself.
+template <class WorkVisible>
+Wakeup park(Hub& hub, Seat& seat, Nanos deadline, WorkVisible&& work_visible) noexcept;
+
+namespace detail_park {
+void publish_asleep(Hub& hub, Seat& seat) noexcept;
+bool sleep(Seat& seat, Nanos deadline) noexcept;
+std::uint32_t publish_awake(Hub& hub, Seat& seat) noexcept;
+}  // namespace detail_park
+
+template <class WorkVisible>
+Wakeup park(Hub& hub, Seat& seat, Nanos deadline, WorkVisible&& work_visible) noexcept {
+  detail_park::publish_asleep(hub, seat);
+  probe(Site::park_after_publish);
+  bool slept = false;
+  if (planted(Mutant::no_park_recheck) || !work_visible()) {
+    probe(Site::park_before_sleep);
+    slept = detail_park::sleep(seat, deadline);
+  }
+  return {detail_park::publish_awake(hub, seat), slept};
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sched/runtime_core.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <system_error>
+
+#include <spdlog/fmt/fmt.h>
+
+#include <paceline/detail/promise.hpp>
+#include <paceline/error.hpp>
+
+#include "exec/completion.hpp"
+#include "exec/names.hpp"
+#include "machine/frame_heap.hpp"
+#include "machine/sanitizer.hpp"
+#include "machine/stack_pool.hpp"
+#include "sched/seats.hpp"
+#include "trace/log.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+constexpr std::size_t kStackMin = 16 * 1024;
+constexpr std::size_t kStackMax = std::size_t{1} << 30;
+constexpr std::size_t kNameMax = 255;
+
+constinit Mutex registry_lock{LockRank::registry};
+constinit RuntimeCore* registry = nullptr;
+constinit std::uint32_t last_id = 0;
+
+runtime_options checked(runtime_options options) {
+  if (options.workers > kMaxWorkers) {
+    throw std::invalid_argument(fmt::format(
+        "runtime_options.workers is {}, the most is {}; use 0 for one per usable core",
+        options.workers, kMaxWorkers));
+  }
+  if (options.stack_size < kStackMin || options.stack_size > kStackMax) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options.stack_size is {} bytes; use {} (16 KiB) to {} (1 GiB)",
+                    options.stack_size, kStackMin, kStackMax));
+  }
+  if (options.name.size() > kNameMax) {
+    throw std::invalid_argument(fmt::format("runtime_options.name has {} bytes, the most is {}",
+                                            options.name.size(), kNameMax));
+  }
+  const bool abandon = options.on_shutdown == shutdown_policy::abandon;
+  if (options.on_shutdown != shutdown_policy::wait && !abandon) {
+    throw std::invalid_argument("runtime_options.on_shutdown is neither wait nor abandon");
+  }
+  if (abandon && !options.shutdown_deadline) {
+    throw std::invalid_argument(
+        "runtime_options: shutdown_policy::abandon needs a shutdown_deadline");
+  }
+  if (!abandon && options.shutdown_deadline) {
+    throw std::invalid_argument(
+        "runtime_options: shutdown_deadline contradicts shutdown_policy::wait; remove it or use "
+        "shutdown_policy::abandon");
+  }
+  if (options.shutdown_deadline && options.shutdown_deadline->count() <= 0) {
+    throw std::invalid_argument("runtime_options.shutdown_deadline must be greater than zero");
+  }
+  return options;
+}
+
+}  // namespace
+
+WorkerPlan plan_workers(std::size_t asked, bool pin, std::vector<int> usable, double quota) {
+  WorkerPlan plan;
+  std::size_t workers = asked;
+  if (workers == 0) {
+    workers = std::max<std::size_t>(usable.size(), 1);
+    if (quota > 0) {
+      workers = std::min(workers, static_cast<std::size_t>(std::max(1.0, std::ceil(quota))));
+    }
+  }
+  plan.workers = std::clamp<std::size_t>(workers, 1, kMaxWorkers);
+  plan.pin = pin && plan.workers == usable.size();
+  plan.cpus = std::move(usable);
+  return plan;
+}
+
+RuntimeCore::RuntimeCore(runtime_options options)
+    : options_(checked(std::move(options))),
+      plan_(plan_workers(options_.workers, options_.pin, machine::usable_cpus(),
+                         machine::cpu_quota().value_or(0))),
+      fork_generation_(machine::fork_generation()),
+      id_([] {
+        LockGuard lock(registry_lock);
+        return ++last_id;
+      }()) {}
+
+RuntimeCore::~RuntimeCore() = default;
+
+RuntimeCore* RuntimeCore::start(runtime_options options) {
+  std::unique_ptr<RuntimeCore, void (*)(RuntimeCore*)> core(
+      new RuntimeCore(std::move(options)), [](RuntimeCore* failed) { failed->release(); });
+  core->start_workers();
+  LockGuard lock(registry_lock);
+  core->next_registered_ = registry;
+  registry = core.get();
+  return core.release();
+}
+
+void RuntimeCore::start_workers() {
+  const auto count = static_cast<unsigned>(plan_.workers);
+  workers_.reserve(count);
+  threads_.reserve(count);
+  seats_.reserve(count);
+  hub_ = acquire_hub(count);
+  std::size_t started = 0;
+  try {
+    std::vector<std::vector<unsigned>> distance(count, std::vector<unsigned>(count, 0));
+    if (plan_.pin) distance = machine::cpu_distances(plan_.cpus);
+    const Surroundings surroundings{
+        &stopping_, &hub_->sleepers, &core::help_wanted,
+        [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
+          runtime.worker().core().unhandled(promise);
+        }};
+    for (unsigned i = 0; i < count; ++i) {
+      seats_.push_back(acquire_seat(*hub_, i));
+      Worker::Plan plan;
+      plan.index = i;
+      plan.cpu = plan_.pin ? plan_.cpus[i] : -1;
+      plan.stack_bytes = options_.stack_size;
+      for (unsigned step = 1; step < count; ++step) plan.victims.push_back((i + step) % count);
+      // Nearest first; among equals the next index first, so that thieves spread.
+      std::stable_sort(plan.victims.begin(), plan.victims.end(), [&](unsigned a, unsigned b) {
+        return distance[i][a] < distance[i][b];
+      });
+      workers_.push_back(
+          std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings, std::move(plan)));
+    }
+    for (; started < count; ++started) {
+      retain();
+      try {
+        threads_.push_back(machine::start_thread(&RuntimeCore::thread_body,
+                                                 workers_[started].get()));
+      } catch (...) {
+        release();
+        throw;
+      }
+    }
+  } catch (const std::system_error& error) {
+    stop_workers(started);
+    throw std::system_error(
+        error.code(),
+        fmt::format("paceline::runtime: worker {} of {} could not be started; use fewer workers or "
+                    "raise the limit on threads (ulimit -u)",
+                    started + 1, count));
+  } catch (...) {
+    stop_workers(started);
+    throw;
+  }
+  if (log::enabled(log::Level::info)) {
+    log::write(log::Level::info,
+               fmt::format("runtime {} '{}' started: {} workers, {}", id_, options_.name, count,
+                           plan_.pin ? "one per core" : "not bound to cores"));
+  }
+}
+
+void RuntimeCore::thread_body(void* raw) noexcept {
+  auto& worker = *static_cast<Worker*>(raw);
+  RuntimeCore& core = worker.core();
+  try {
+    machine::name_this_thread(fmt::format("{}/{}", core.options_.name, worker.index()));
+  } catch (...) {
+    // A thread without a name works as well.
+  }
+  worker.run();
+  core.release();
+}
+
+/// Ends the first `started` threads and takes the seats back. Start-up failed, or no task lives.
+void RuntimeCore::stop_workers(std::size_t started) noexcept {
+  for (std::size_t i = 0; i < started; ++i) workers_[i]->let_go();
+  for (std::size_t i = 0; i < started; ++i) machine::join_thread(threads_[i]);
+  threads_.clear();
+  workers_.clear();
+  for (Seat* seat : seats_) recycle_seat(seat);
+  seats_.clear();
+  if (hub_ != nullptr) recycle_hub(hub_);
+  hub_ = nullptr;
+}
+
+void RuntimeCore::release() noexcept {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // Only a runtime that ended on one of its own workers still has any: its threads are detached.
+  if (abandoned_) {
+    for (Seat* seat : seats_) keep_seat(seat);
+  } else if (!workers_.empty()) {
+    stop_workers(0);
+  }
+  delete this;
+}
+
+void RuntimeCore::require_same_process(const char* caller) const {
+  if (machine::fork_generation() == fork_generation_) return;
+  throw std::logic_error(fmt::format(
+      "{}: this runtime belongs to the parent process; its workers do not exist after fork(). "
+      "Create a new runtime in the child, or call exec",
+      caller));
+}
+
+// --- ends ---
+
+void RuntimeCore::request_stop() noexcept {
+  // Seq_cst, before the states are looked at: see StateWord::try_start.
+  if (stopping_.exchange(true, std::memory_order_seq_cst)) return;
+  stop_records();
+  each_live_slot([](Slot& slot, unsigned, unsigned) { notify(slot); });
+}
+
+void RuntimeCore::shut_down() noexcept {
+  if (machine::fork_generation() != fork_generation_) return;  // the parent's; nothing to end here
+  {
+    LockGuard lock(registry_lock);
+    for (RuntimeCore** at = &registry; *at != nullptr; at = &(*at)->next_registered_) {
+      if (*at != this) continue;
+      *at = next_registered_;
+      break;
+    }
+  }
+  request_stop();
+  const bool on_own_worker =
+      std::any_of(threads_.begin(), threads_.end(), [](auto t) { return machine::is_this_thread(t); });
+  if (on_own_worker) {
+    // We cannot wait for ourselves. The workers end by themselves once no task lives, and the last
+    // reference cleans up.
+    for (auto thread : threads_) machine::detach_thread(thread);
+    orphaned_.store(true, std::memory_order_seq_cst);
+    for (auto& worker : workers_) worker->want_trim();  // makes each look once more
+    release();
+    return;
+  }
+  const Nanos deadline =
+      options_.shutdown_deadline
+          ? saturating_add(machine::now(), options_.shutdown_deadline->count())
+          : kForever;
+  if (wait_idle(deadline)) {
+    stop_workers(threads_.size());
+  } else {
+    give_up_on_tasks();
+    abandoned_ = true;
+    for (auto& worker : workers_) worker->let_go();
+    for (auto thread : threads_) machine::detach_thread(thread);
+  }
+  if (log::enabled(log::Level::info)) {
+    log::write(log::Level::info, fmt::format("runtime {} '{}' ended", id_, options_.name));
+  }
+  release();
+}
+
+/// shutdown_policy::abandon, deadline passed: names each task that still lives, and gives those that
+/// are suspended their end, so that nobody waits for them for ever. Their frames stay: what they
+/// wait for may still write to them.
+void RuntimeCore::give_up_on_tasks() noexcept {
+  const DumpGuard names;
+  std::size_t given_up = 0;
+  each_live_slot([&](Slot& slot, unsigned, unsigned) {
+    const TaskName* name = slot.name.load(std::memory_order_seq_cst);
+    const std::string label =
+        fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
+                    name == nullptr ? "" : name->text);
+    const bool suspended = slot.state.try_start() == Start::started;
+    log::report(fmt::format("{} still lives at shutdown and is abandoned ({})", label,
+                            suspended ? "suspended" : "running"));
+    ++given_up;
+    if (!suspended) return;
+    // We are its poller now, and never let go: nobody will resume it.
+    detail::PromiseBase& promise = *slot.root;
+    promise.abandoned = true;
+    promise.error = std::make_exception_ptr(
+        task_abandoned(label + " was abandoned by the shutdown of its runtime"));
+    publish_end(promise);
+  });
+  log::report(fmt::format("runtime '{}' abandoned {} tasks after its shutdown deadline",
+                          options_.name, given_up));
+}
+
+bool RuntimeCore::quiescent() const noexcept {
+  // Ends are read before spawns. Both only grow, and a task's end is published after its spawn was
+  // counted, so if the sums agree there was a moment between the two readings at which no task
+  // lived; and with no task left only outside threads could start one.
+  std::uint64_t ended = outside_forgotten_.load(std::memory_order_seq_cst);
+  for (const auto& worker : workers_) {
+    ended += worker->runtime().counters().completed.load(std::memory_order_acquire);
+  }
+  std::uint64_t begun = outside_spawned_.load(std::memory_order_seq_cst);
+  for (const auto& worker : workers_) {
+    begun += worker->runtime().counters().spawned.load(std::memory_order_acquire);
+  }
+  return ended == begun;
+}
+
+bool RuntimeCore::wait_idle(Nanos deadline) noexcept {
+  // Handshake with worker_rests: we count ourselves and then look; a worker publishes that it sleeps
+  // and then looks for waiters. Seq_cst on both sides: one of them sees the other.
+  idle_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  bool idle = false;
+  for (;;) {
+    const std::uint32_t epoch = idle_epoch_.load(std::memory_order_seq_cst);
+    idle = quiescent() && hub_->sleepers.load(std::memory_order_seq_cst) == plan_.workers;
+    if (idle || (deadline != kForever && machine::now() >= deadline)) break;
+    machine::park(idle_epoch_, epoch, deadline);
+  }
+  idle_waiters_.fetch_sub(1, std::memory_order_seq_cst);
+  return idle;
+}
+
+void RuntimeCore::worker_rests() noexcept {
+  if (orphaned_.load(std::memory_order_seq_cst) && quiescent()) {
+    for (auto& worker : workers_) worker->let_go();
+    return;
+  }
+  if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;
+  idle_epoch_.fetch_add(1, std::memory_order_seq_cst);
+  machine::unpark_all(idle_epoch_);
+}
+
+void RuntimeCore::trim() noexcept {
+  for (auto& worker : workers_) worker->want_trim();
+  machine::trim_stacks();
+  trim_shared_frames();
+}
+
+// --- spawn ---
+
+void RuntimeCore::admit_from_outside(const char* caller) {
+  // Counted first, then checked; the stopper raises the flag first and then counts. So a task is
+  // either refused here or waited for there (failure L2).
+  outside_spawned_.fetch_add(1, std::memory_order_seq_cst);
+  if (!stopping()) return;
+  forget_from_outside();
+  throw runtime_stopped(fmt::format(
+      "{}: the runtime '{}' was asked to stop and takes no new tasks", caller, options_.name));
+}
+
+void RuntimeCore::forget_from_outside() noexcept {
+  outside_forgotten_.fetch_add(1, std::memory_order_seq_cst);
+  worker_rests();
+}
+
+std::uint64_t RuntimeCore::next_outside_id() noexcept {
+  return outside_ids_.fetch_add(1, std::memory_order_relaxed);
+}
+
+Seat& RuntimeCore::place(const std::optional<std::size_t>& core) noexcept {
+  Seat& seat = core ? *seats_[*core] : emptiest();
+  seat.inflow.fetch_add(1, std::memory_order_relaxed);
+  return seat;
+}
+
+Seat& RuntimeCore::emptiest() noexcept {
+  const auto count = static_cast<unsigned>(plan_.workers);
+  if (count == 1) return *seats_[0];
+  // Up to eight workers: look at all. Above: two at random (Mitzenmacher, "The power of two choices
+  // in randomized load balancing", 2001); a turn counter, spread by a multiplicative hash, is
+  // chance enough.
+  const std::uint32_t turn = place_turn_.fetch_add(1, std::memory_order_relaxed);
+  const unsigned looks = count <= 8 ? count : 2;
+  Seat* best = nullptr;
+  std::uint64_t best_cost = ~std::uint64_t{0};
+  for (unsigned i = 0; i < looks; ++i) {
+    const std::uint64_t spread = (std::uint64_t{turn} * 2 + i) * 0x9e3779b97f4a7c15ull >> 32;
+    Seat& seat = *seats_[count <= 8 ? (turn + i) % count : spread % count];
+    // Tasks that were sent and not yet looked at count as load, so a worker that cannot run now
+    // fills up in this view and is passed over. Among equals one that is awake comes first: it
+    // costs no unpark.
+    const std::uint64_t load = std::uint64_t{seat.load.load(std::memory_order_relaxed)} +
+                               seat.inflow.load(std::memory_order_relaxed);
+    const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
+    const std::uint64_t cost = load * 2 + (asleep ? 1 : 0);
+    if (cost < best_cost) {
+      best_cost = cost;
+      best = &seat;
+    }
+  }
+  return *best;
+}
+
+// --- reports ---
+
+runtime_stats RuntimeCore::stats() const {
+  runtime_stats all;
+  const auto value = [](const Atomic<std::uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  const std::uint64_t forgotten = value(outside_forgotten_);
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const Counters& c = workers_[i]->runtime().counters();
+    const Seat& seat = *seats_[i];
+    worker_stats w;
+    w.completed = c.completed.load(std::memory_order_acquire);
+    w.spawned = c.spawned.load(std::memory_order_acquire);
+    w.polls = value(c.polls);
+    w.wakes = value(c.wakes) + value(seat.remote_wakes);
+    w.coalesced_wakes = value(c.coalesced) + value(seat.remote_coalesced);
+    w.stale_wakes = value(c.stale) + value(seat.remote_stale);
+    w.steals = value(c.steals);
+    w.tasks_stolen = value(c.tasks_stolen);
+    w.parks = value(c.parks);
+    w.unparks = value(c.unparks);
+    all.total.spawned += w.spawned;
+    all.total.completed += w.completed;
+    all.total.polls += w.polls;
+    all.total.wakes += w.wakes;
+    all.total.coalesced_wakes += w.coalesced_wakes;
+    all.total.stale_wakes += w.stale_wakes;
+    all.total.steals += w.steals;
+    all.total.tasks_stolen += w.tasks_stolen;
+    all.total.parks += w.parks;
+    all.total.unparks += w.unparks;
+    all.workers.push_back(w);
+    if (workers_[i]->pinned()) ++all.pinned_workers;
+  }
+  all.total.spawned += value(outside_spawned_) - forgotten;
+  all.total.unhandled = value(unhandled_);
+  all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
+  return all;
+}
+
+void RuntimeCore::note_unpinned(int cpu, int error) noexcept {
+  if (said_unpinned_.exchange(true, std::memory_order_relaxed)) return;
+  try {
+    log::write(log::Level::warn,
+               fmt::format("runtime '{}': cannot bind workers to cores (CPU {}: {}); they run unbound",
+                           options_.name, cpu, std::generic_category().message(error)));
+  } catch (...) {
+  }
+}
+
+void RuntimeCore::unhandled(detail::PromiseBase& promise) noexcept {
+  const detail::TaskExtras* extras = promise.extras;
+  const std::string_view name =
+      extras != nullptr && extras->name != nullptr ? std::string_view(extras->name->text) : "";
+  const std::exception_ptr error = std::move(promise.error);
+  promise.error = nullptr;
+  report_unhandled(this, error, name);
+}
+
+void RuntimeCore::count_unhandled() noexcept { unhandled_.fetch_add(1, std::memory_order_relaxed); }
+
+RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {
+  LockGuard lock(registry_lock);
+  for (RuntimeCore* core = registry; core != nullptr; core = core->next_registered_) {
+    if (core->id_ != id) continue;
+    core->retain();
+    return core;
+  }
+  return nullptr;
+}
+
+void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
+                      std::string_view name) noexcept {
+  std::string text;
+  try {
+    try {
+      std::rethrow_exception(error);
+    } catch (const operation_cancelled&) {
+      return;  // it was asked to stop, and did
+    } catch (const std::exception& known) {
+      text = known.what();
+    } catch (...) {
+      text = "an exception that is no std::exception";
+    }
+    if (core != nullptr) {
+      core->count_unhandled();
+      if (core->options().on_unhandled) {
+        core->options().on_unhandled(error, name);
+        return;
+      }
+    }
+    log::report(fmt::format("task '{}' ended with an exception that nobody can join: {}", name, text));
+  } catch (...) {
+    log::report("the on_unhandled hook, or reporting an unhandled exception, itself threw");
+  }
+}
+
+// --- stop tokens that left their task ---
+
+void RuntimeCore::list(detail::StopRecord& record) {
+  LockGuard lock(stop_list_lock_);
+  record.runtime_id = id_;
+  record.next = stop_list_;
+  if (stop_list_ != nullptr) stop_list_->previous = &record;
+  stop_list_ = &record;
+}
+
+void RuntimeCore::unlist(detail::StopRecord& record) noexcept {
+  LockGuard lock(stop_list_lock_);
+  if (record.previous != nullptr) {
+    record.previous->next = record.next;
+  } else if (stop_list_ == &record) {
+    stop_list_ = record.next;
+  }
+  if (record.next != nullptr) record.next->previous = record.previous;
+}
+
+void RuntimeCore::stop_records() noexcept {
+  // Callbacks are user code and must not run under our lock (failure L24): one source at a time is
+  // copied out; a record is done when its source is stopped.
+  for (;;) {
+    std::stop_source source(std::nostopstate);
+    {
+      LockGuard lock(stop_list_lock_);
+      for (auto* record = stop_list_; record != nullptr; record = record->next) {
+        if (record->source.stop_requested()) continue;
+        source = record->source;
+        break;
+      }
+    }
+    if (!source.stop_possible()) return;
+    source.request_stop();
+  }
+}
+
+}  // namespace paceline::core

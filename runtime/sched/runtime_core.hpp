@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+// RuntimeCore: the workers of one runtime, their start, their end, and what they share.
+// Flow rooms: start, spawn (place), stop. Any thread, unless marked.
+// It must never be destroyed while a worker may still run: workers hold references.
+// Proof: tests/unit/api/runtime_test.cpp, tests/fault/, coretest shutdown.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <paceline/options.hpp>
+#include <paceline/stats.hpp>
+
+#include "base/atomic.hpp"
+#include "base/mutex.hpp"
+#include "base/time.hpp"
+#include "machine/machine.hpp"
+#include "sched/idle.hpp"
+#include "sched/worker.hpp"
+
+namespace paceline::detail {
+struct PromiseBase;
+struct StopRecord;
+}  // namespace paceline::detail
+
+namespace paceline::core {
+
+/// How many workers, and where.
+struct WorkerPlan {
+  std::size_t workers = 1;
+  bool pin = false;
+  std::vector<int> cpus;  // of the pinned workers; the usable ones
+};
+
+/// Pure: from what the machine says to a plan. `quota`: CPUs' worth of time granted, <= 0 for none.
+/// Workers are bound only if there is one per usable core: a smaller set bound to the first cores
+/// would collide with every other process that does the same.
+WorkerPlan plan_workers(std::size_t asked, bool pin, std::vector<int> usable, double quota);
+
+class RuntimeCore {
+ public:
+  /// Throws std::invalid_argument, std::system_error or std::bad_alloc; then nothing is left.
+  static RuntimeCore* start(runtime_options options);
+
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept;
+
+  /// What ~runtime does. Gives up the caller's reference.
+  void shut_down() noexcept;
+
+  /// Throws std::logic_error in the child of a fork.
+  void require_same_process(const char* caller) const;
+
+  // --- work ---
+
+  /// Counts one task from an outside thread and admits it, or throws runtime_stopped.
+  void admit_from_outside(const char* caller);
+  /// The admitted task could not be started.
+  void forget_from_outside() noexcept;
+  /// The seat for a task from elsewhere; `core` was asked for by the user. Any thread.
+  Seat& place(const std::optional<std::size_t>& core) noexcept;
+  /// The least loaded seat of those looked at. Any thread.
+  Seat& emptiest() noexcept;
+
+  void request_stop() noexcept;
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
+  /// No task lives. Any thread.
+  bool quiescent() const noexcept;
+  /// Blocks until no task lives and every worker sleeps, or until `deadline`. False: deadline.
+  bool wait_idle(Nanos deadline) noexcept;
+  /// Called by a worker that is about to sleep.
+  void worker_rests() noexcept;
+  void trim() noexcept;
+
+  // --- for workers and reports ---
+
+  Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+  std::size_t worker_count() const noexcept { return plan_.workers; }
+  Hub& hub() noexcept { return *hub_; }
+  std::uint32_t id() const noexcept { return id_; }
+  const runtime_options& options() const noexcept { return options_; }
+  runtime_stats stats() const;
+  void note_unpinned(int cpu, int error) noexcept;
+  void unhandled(detail::PromiseBase& promise) noexcept;
+  void count_unhandled() noexcept;
+  std::uint64_t next_outside_id() noexcept;
+
+  void list(detail::StopRecord& record);
+  void unlist(detail::StopRecord& record) noexcept;
+
+  /// Calls visit(slot, class, home) for every live slot. Any thread.
+  template <class Visit>
+  void each_live_slot(Visit&& visit) const {
+    for (Seat* seat : seats_) {
+      for (TaskCollection& collection : seat->collections) {
+        collection.each_page([&](Group& group, unsigned page) {
+          Slot* slots = group.page_slots(page);
+          for (unsigned i = 0; i < kPageSlots; ++i) {
+            if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=
+                Phase::vacant) {
+              visit(slots[i], collection.class_index(), seat->index);
+            }
+          }
+        });
+      }
+    }
+  }
+
+  /// The runtime with that id, retained, or null. Any thread.
+  static RuntimeCore* find(std::uint32_t id) noexcept;
+
+ private:
+  explicit RuntimeCore(runtime_options options);
+  ~RuntimeCore();
+  void start_workers();
+  void stop_workers(std::size_t started) noexcept;
+  void give_up_on_tasks() noexcept;
+  void stop_records() noexcept;
+  static void thread_body(void* worker) noexcept;
+
+  const runtime_options options_;
+  const WorkerPlan plan_;
+  const std::uint64_t fork_generation_;
+  const std::uint32_t id_;
+
+  Hub* hub_ = nullptr;
+  std::vector<Seat*> seats_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<machine::ThreadHandle> threads_;
+
+  Atomic<bool> stopping_{false};
+  Atomic<bool> orphaned_{false};  // destroyed on an own worker: the workers end by themselves
+  Atomic<bool> said_unpinned_{false};
+  Atomic<std::uint32_t> references_{1};
+  bool abandoned_ = false;
+
+  alignas(kCacheLinePair) Atomic<std::uint64_t> outside_spawned_{0};
+  Atomic<std::uint64_t> outside_forgotten_{0};
+  Atomic<std::uint64_t> outside_ids_{0};
+  Atomic<std::uint32_t> place_turn_{0};
+  Atomic<std::uint64_t> unhandled_{0};
+  Atomic<std::uint32_t> idle_waiters_{0};
+  Atomic<std::uint32_t> idle_epoch_{0};  // futex of wait_idle
+
+  Mutex stop_list_lock_{LockRank::stop_list};
+  detail::StopRecord* stop_list_ = nullptr;
+
+  RuntimeCore* next_registered_ = nullptr;
+};
+
+/// Hands an exception that nobody can join to the runtime's hook, or to stderr if `core` is null or
+/// has none. operation_cancelled is no failure and is dropped.
+void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
+                      std::string_view name) noexcept;
+
+}  // namespace paceline::core

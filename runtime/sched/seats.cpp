@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sched/seats.hpp"
+
+#include "base/mutex.hpp"
+#include "machine/machine.hpp"
+#include "machine/sanitizer.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+constinit Mutex pool_lock{LockRank::memory};
+constinit Seat* spare_seats = nullptr;
+constinit Hub* spare_hubs = nullptr;
+
+void* map_group() noexcept {
+  void* memory = machine::map(sizeof(Group), kGroupAlign);
+  if (memory != nullptr) machine::sanitizer::root_region(memory, sizeof(Group));
+  return memory;
+}
+
+constexpr GroupSource kMappedGroups{
+    &map_group, [](void* slots) noexcept { machine::discard(slots, kPageSlots * sizeof(Slot)); }};
+
+static_assert(kPageSlots * sizeof(Slot) == 4096,
+              "a page of slots is a page of memory, so that it can be given back alone");
+
+}  // namespace
+
+Seat* acquire_seat(Hub& hub, unsigned index) {
+  Seat* seat = nullptr;
+  {
+    LockGuard lock(pool_lock);
+    seat = spare_seats;
+    if (seat != nullptr) spare_seats = seat->next_recycled;
+  }
+  if (seat == nullptr) {
+    seat = new Seat;
+    for (unsigned c = 0; c < qos_count; ++c) seat->collections[c].attach(*seat, c, kMappedGroups);
+    seat->work_added = &work_added;
+  }
+  seat->index.store(index, std::memory_order_relaxed);
+  // What late wakers of the last runtime counted is not this one's.
+  for (auto* counter : {&seat->remote_wakes, &seat->remote_coalesced, &seat->remote_stale}) {
+    counter->store(0, std::memory_order_relaxed);
+  }
+  seat->park.store(Seat::kAwake, std::memory_order_relaxed);
+  seat->inflow.store(0, std::memory_order_relaxed);
+  seat->load.store(0, std::memory_order_relaxed);
+  seat->next_timer.store(kForever, std::memory_order_relaxed);
+  // Release. Pairs: help_wanted. Publishes: the index.
+  seat->hub.store(&hub, std::memory_order_release);
+  hub.seats[index].store(seat, std::memory_order_release);
+  return seat;
+}
+
+void keep_seat(Seat* seat) noexcept {
+  static constinit Seat* kept = nullptr;
+  LockGuard lock(pool_lock);
+  seat->next_recycled = kept;
+  kept = seat;
+}
+
+void recycle_seat(Seat* seat) noexcept {
+  seat->hub.store(nullptr, std::memory_order_release);
+  LockGuard lock(pool_lock);
+  seat->next_recycled = spare_seats;
+  spare_seats = seat;
+}
+
+Hub* acquire_hub(unsigned workers) {
+  Hub* hub = nullptr;
+  {
+    LockGuard lock(pool_lock);
+    hub = spare_hubs;
+    if (hub != nullptr) spare_hubs = hub->next_recycled;
+  }
+  if (hub == nullptr) hub = new Hub;
+  // Its counts are back at zero by themselves: whoever raises one lowers it, a late waker too.
+  // Resetting them here could turn a late waker's decrement into an underflow.
+  hub->workers.store(workers, std::memory_order_relaxed);
+  return hub;
+}
+
+void recycle_hub(Hub* hub) noexcept {
+  for (auto& seat : hub->seats) seat.store(nullptr, std::memory_order_relaxed);
+  LockGuard lock(pool_lock);
+  hub->next_recycled = spare_hubs;
+  spare_hubs = hub;
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+// Stealing: claim half of a victim's ready word, leave the slots where they are (decision D3).
+// Flow room: run, on a worker with nothing of its own to do.
+// It must never take a pinned task, nor the only ready task of a worker that is getting on.
+// Proof: tests/model/steal_model.cpp, tests/unit/sched/steal_test.cpp.
+#pragma once
+
+#include <array>
+
+#include <paceline/qos.hpp>
+
+#include "base/bits.hpp"
+#include "base/sizes.hpp"
+#include "task/collection.hpp"
+#include "task/page_cursor.hpp"
+
+namespace paceline::core {
+
+/// Bits claimed from one page.
+struct Haul {
+  Group* group = nullptr;
+  unsigned page = 0;
+  Word bits = 0;
+  bool more = false;  // the victim has further ready tasks
+};
+
+/// Where a thief goes on in one victim: a word it has emptied stays flagged until the victim's own
+/// sweep comes by, so starting over each time would walk an ever longer row of empty pages.
+using RaidCursors = std::array<PageCursor, qos_count>;
+
+// Pages looked at in one raid: bounds the time a raid takes, not what it finds in the end.
+inline constexpr unsigned kRaidPages = 128;
+
+/// Calls visit(group, page, ready word) for flagged pages of tasks that may be stolen, most
+/// important class first, until it returns true. True if it did.
+template <class Visit>
+bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
+  unsigned budget = kRaidPages;
+  Word classes = victim.classes.load(std::memory_order_seq_cst);
+  for (; classes != 0; classes = without_lowest(classes)) {
+    const unsigned at = lowest(classes);
+    const PageCursor start = cursors[at];
+    bool moved = false;
+    while (budget-- > 0) {
+      Group* group = cursors[at].next(victim.collections[at], [](auto&&...) {});
+      if (group == nullptr) break;
+      const PageCursor& now = cursors[at];
+      const bool around = moved && now.segment == start.segment && now.group == start.group &&
+                          now.page == start.page;
+      moved = true;
+      if (group->role != Role::pinned) {
+        const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);
+        if (ready != 0 && visit(*group, now.page, ready)) return true;
+      }
+      if (around) break;
+    }
+  }
+  return false;
+}
+
+/// Takes half of the ready tasks of the first page that has any, rounded down, or up if the victim is
+/// `stuck` (it has not started a poll since the thief last looked). A lone task of a victim that is
+/// getting on is left to it: moving it costs more than waiting for it. Any worker of the runtime.
+inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept {
+  Haul lone;
+  Haul haul;
+  each_stealable_page(victim, cursors, [&](Group& group, unsigned page, Word ready) {
+    const unsigned have = count(ready);
+    const unsigned take = stuck ? (have + 1) / 2 : have / 2;
+    if (take == 0) {
+      // A second lone task in another page makes two: then the first may go.
+      if (lone.group == nullptr || (lone.group == &group && lone.page == page)) {
+        lone = {&group, page, ready, true};
+        return false;
+      }
+      lone.bits = lone.group->pages[lone.page].steal(lone.bits);
+      haul = lone;
+      lone = {&group, page, ready, true};
+      return haul.bits != 0;
+    }
+    haul = {&group, page, group.pages[page].steal(highest(ready, take)), have > take};
+    return haul.bits != 0;
+  });
+  return haul;
+}
+
+/// Would steal_from find something in a victim that is getting on? Takes nothing.
+inline bool worth_stealing(Port& victim, RaidCursors cursors) noexcept {
+  unsigned seen = 0;
+  Group* first = nullptr;
+  unsigned first_page = 0;
+  return each_stealable_page(victim, cursors, [&](Group& group, unsigned page, Word ready) {
+    if (&group == first && page == first_page) return false;
+    first = &group;
+    first_page = page;
+    seen += count(ready);
+    return seen > 1;
+  });
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sched/worker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "machine/frame_heap.hpp"
+#include "sched/runtime_core.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+// Polls between two looks at the clock. The batch shrinks while polls are long, so that timers and
+// the inbox are looked after about every kLookAfter however long the polls are.
+constexpr unsigned kBatchMax = 256;
+constexpr Nanos kLookAfter = 50 * kMicrosecond;
+
+// How long a worker searches before it sleeps. Of the order of what a park and an unpark cost
+// together (docs/benchmarks.md, "What a wake costs"): searching longer cannot pay.
+constexpr Nanos kSearchFor = 30 * kMicrosecond;
+// A victim that has started no poll for so long keeps its ready tasks waiting.
+constexpr Nanos kStuckAfter = 5 * kMicrosecond;
+
+// A watcher looks after busy workers this often, and stops after so many looks without a finding.
+constexpr Nanos kWatchEvery = kMillisecond;
+constexpr unsigned kQuietLooks = 8;
+// The grace a worker gets for its own timers before a watcher fires them.
+constexpr Nanos kTimerGrace = 50 * kMicrosecond;
+
+// Unused memory goes back to the system after so long without work.
+constexpr Nanos kTrimAfter = kSecond;
+constexpr std::size_t kKeepChunks = 4;
+
+}  // namespace
+
+Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surroundings, Plan plan)
+    : core_(core),
+      seat_(seat),
+      hub_(hub),
+      plan_(std::move(plan)),
+      heap_(FrameHeap::acquire()),
+      runtime_(seat, *this, surroundings, plan_.stack_bytes),
+      timers_(machine::now()),
+      batch_(kBatchMax),
+      victims_(plan_.victims.size()) {
+  seat_.worker.store(this, std::memory_order_release);
+}
+
+Worker::~Worker() {
+  seat_.worker.store(nullptr, std::memory_order_release);
+  FrameHeap::recycle(heap_);
+}
+
+void Worker::run() noexcept {
+  machine::ThisThread& self = machine::this_thread();
+  self.runtime = &runtime_;
+  self.heap = heap_;
+  machine::want_precise_timers();
+  if (plan_.cpu >= 0) {
+    const int error = machine::pin_this_thread(plan_.cpu);
+    pinned_.store(error == 0, std::memory_order_relaxed);
+    if (error != 0) core_.note_unpinned(plan_.cpu, error);
+  }
+  last_look_ = machine::now();
+  for (;;) {
+    // Called to search: do that first, so that nobody waits for a searcher that polls instead.
+    if (called_) search();
+    const bool drained = runtime_.step(batch_);
+    look_after_time();
+    if (take_from_inbox() || !drained || own_work_visible()) continue;
+    if (search()) continue;
+    if (let_go_.load(std::memory_order_acquire)) break;
+    rest();
+  }
+  runtime_.retire();
+  trim();
+  self.runtime = nullptr;
+  self.heap = nullptr;
+}
+
+void Worker::look_after_time() noexcept {
+  const Nanos now = machine::now();
+  const Nanos took = now - last_look_;
+  if (took > kLookAfter) {
+    batch_ = std::max(1u, batch_ / 2);
+  } else if (took < kLookAfter / 4 && batch_ < kBatchMax) {
+    batch_ *= 2;
+  }
+  last_look_ = now;
+  if (const std::size_t fired = timers_.expire(now)) bump(runtime_.counters().timers_fired, fired);
+  seat_.next_timer.store(timers_.next_expiry(), std::memory_order_relaxed);
+  seat_.load.store(runtime_.ready_estimate() + 1, std::memory_order_relaxed);
+  if (seat_.inflow.load(std::memory_order_relaxed) != 0) {
+    seat_.inflow.store(0, std::memory_order_relaxed);
+  }
+}
+
+bool Worker::take_from_inbox() noexcept {
+  unsigned taken = 0;
+  while (taken < ExecutorRuntime::kForeignBatch) {
+    const std::coroutine_handle<> frame = inbox_.take();
+    if (!frame) break;
+    runtime_.queue_foreign(frame);
+    ++taken;
+  }
+  return taken != 0;
+}
+
+bool Worker::own_work_visible() const noexcept {
+  return seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty() ||
+         !runtime_.loot_empty();
+}
+
+/// The re-check of the park protocol.
+bool Worker::any_work_visible() noexcept {
+  if (own_work_visible() || let_go_.load(std::memory_order_seq_cst) ||
+      want_trim_.load(std::memory_order_seq_cst)) {
+    return true;
+  }
+  // With a searcher about, what is ready elsewhere is the searcher's business: it calls the next
+  // helper when it finds more than it can take.
+  if (hub_.searching.load(std::memory_order_seq_cst) != 0) return false;
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    if (worth_stealing(victim(v), victims_[v].cursors)) return true;
+  }
+  return false;
+}
+
+// --- stealing ---
+
+Seat& Worker::victim(std::size_t v) noexcept {
+  return *hub_.seats[plan_.victims[v]].load(std::memory_order_relaxed);
+}
+
+void Worker::note_epochs() noexcept {
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    victims_[v].epoch = core_.worker(plan_.victims[v]).epoch();
+  }
+}
+
+/// One round over the victims, nearest first. `epochs_are_old`: a victim whose epoch has not moved
+/// since note_epochs counts as stuck.
+bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    Seat& seat = victim(v);
+    Worker& other = core_.worker(plan_.victims[v]);
+    const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
+    const bool stuck = asleep || (epochs_are_old && other.epoch() == victims_[v].epoch);
+    if (seat.classes.load(std::memory_order_relaxed) != 0) {
+      const Haul haul = steal_from(seat, victims_[v].cursors, stuck);
+      if (haul.bits != 0) {
+        Counters& counters = runtime_.counters();
+        bump(counters.steals);
+        bump(counters.tasks_stolen, count(haul.bits));
+        each_bit(haul.bits, [&](unsigned i) {
+          runtime_.add_loot(haul.group->page_slots(haul.page)[i]);
+        });
+        more = haul.more;
+        return true;
+      }
+    }
+    if (stuck && other.runtime_.loot().size_hint() != 0) {
+      if (Slot* slot = other.runtime_.loot().take_any()) {
+        bump(runtime_.counters().steals);
+        bump(runtime_.counters().tasks_stolen);
+        runtime_.add_loot(*slot);
+        more = other.runtime_.loot().size_hint() > 1;
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool Worker::search() noexcept {
+  const bool called = std::exchange(called_, false);
+  if (victims_.empty()) {
+    if (called) end_search(hub_);
+    return false;
+  }
+  if (!called && !begin_search(hub_)) return false;
+  note_epochs();
+  const Nanos start = machine::now();
+  Nanos now = start;
+  bool found = false;
+  bool more = false;
+  do {
+    found = own_work_visible() || raid(now - start >= kStuckAfter, more);
+    if (found) break;
+    for (int i = 0; i < 16; ++i) machine::relax();
+    now = machine::now();
+  } while (now - start < kSearchFor && timers_.next_expiry() > now);
+  const bool last = end_search(hub_);
+  if (found && last && more) help_wanted(seat_, true);
+  last_look_ = now;
+  return found;
+}
+
+// --- rest ---
+
+/// Sleeps until there is a reason to run the loop again.
+void Worker::rest() noexcept {
+  heap_->flush();
+  Nanos now = machine::now();
+  const std::uint64_t polls = epoch();
+  if (polls != polls_at_rest_) {
+    polls_at_rest_ = polls;
+    trim_at_ = saturating_add(now, kTrimAfter);
+  }
+  seat_.load.store(0, std::memory_order_relaxed);
+  seat_.inflow.store(0, std::memory_order_relaxed);
+  bool go_on = false;
+  quiet_looks_ = 0;
+  while (!go_on) {
+    Nanos deadline = timers_.next_expiry();
+    if constexpr (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
+
+    const Wakeup wakeup = park(hub_, seat_, deadline, [this] {
+      core_.worker_rests();
+      return any_work_visible();
+    });
+
+    now = last_look_ = machine::now();
+    Counters& counters = runtime_.counters();
+    if (wakeup.slept) bump(counters.parks);
+    if (wakeup.token != Seat::kAsleep) bump(counters.unparks);
+    called_ = wakeup.token == Seat::kCalled;
+    if (want_trim_.exchange(false, std::memory_order_acq_rel) || now >= trim_at_) trim();
+    // No token and no sleep: the re-check saw work.
+    go_on = wakeup.token != Seat::kAsleep || !wakeup.slept || now >= timers_.next_expiry() ||
+            look_after_others(now);
+  }
+  if (watching_) hub_.watcher.store(0, std::memory_order_release);
+  watching_ = false;
+}
+
+/// While others are awake one sleeper is their watcher: it looks every kWatchEvery whether a task
+/// waits behind a long poll, until it has found nothing kQuietLooks times in a row. Any sleeper
+/// wakes for a timer that a busy worker is late for. Returns when to look next.
+Nanos Worker::watch_until(Nanos now) noexcept {
+  if (hub_.sleepers.load(std::memory_order_relaxed) + 1 >= core_.worker_count()) return kForever;
+  if (!watching_ && quiet_looks_ < kQuietLooks &&
+      hub_.watcher.exchange(1, std::memory_order_acq_rel) == 0) {
+    watching_ = true;
+    note_epochs();
+  }
+  Nanos next = watching_ ? now + kWatchEvery : kForever;
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    const Nanos timer = victim(v).next_timer.load(std::memory_order_relaxed);
+    next = std::min(next, saturating_add(timer, kTimerGrace));
+  }
+  return next;
+}
+
+/// The look itself. True if it found something for this worker to run.
+bool Worker::look_after_others(Nanos now) noexcept {
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    Seat& seat = victim(v);
+    if (now < saturating_add(seat.next_timer.load(std::memory_order_relaxed), kTimerGrace)) {
+      continue;
+    }
+    TimerWheel& timers = core_.worker(plan_.victims[v]).timers();
+    if (const std::size_t fired = timers.expire(now)) bump(runtime_.counters().timers_fired, fired);
+    seat.next_timer.store(timers.next_expiry(), std::memory_order_relaxed);
+  }
+  if (!watching_) return own_work_visible();
+  bool more = false;
+  const bool found = raid(true, more);
+  if (found && more) help_wanted(seat_, true);
+  note_epochs();
+  if (!found && ++quiet_looks_ >= kQuietLooks) {
+    watching_ = false;
+    hub_.watcher.store(0, std::memory_order_release);
+  }
+  return found || own_work_visible();
+}
+
+void Worker::trim() noexcept {
+  trim_at_ = kForever;
+  heap_->trim(kKeepChunks);
+  for (TaskCollection& collection : seat_.collections) collection.trim();
+  trim_shared_frames();
+}
+
+void Worker::let_go() noexcept {
+  let_go_.store(true, std::memory_order_seq_cst);
+  wake_seat(seat_, Seat::kWoken);
+}
+
+void Worker::want_trim() noexcept {
+  want_trim_.store(true, std::memory_order_seq_cst);
+  wake_seat(seat_, Seat::kWoken);
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+// Worker: the OS thread that drives one core's ExecutorRuntime.
+// Flow room: run. The loop below is the whole of it: step, look after time, search, park.
+// It must never sleep while work of its own is visible, nor spin while there is none.
+// Proof: tests/unit/sched/worker_test.cpp, coretest.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "exec/executor_runtime.hpp"
+#include "machine/machine.hpp"
+#include "sched/idle.hpp"
+#include "sched/inbox.hpp"
+#include "sched/steal.hpp"
+#include "sched/timers.hpp"
+
+namespace paceline::core {
+
+class FrameHeap;
+class RuntimeCore;
+
+class Worker {
+ public:
+  struct Plan {
+    unsigned index = 0;
+    int cpu = -1;  // bind to it; -1: do not bind
+    std::size_t stack_bytes = 0;
+    std::vector<unsigned> victims;  // the other workers, nearest first
+  };
+
+  /// Throws std::bad_alloc.
+  Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surroundings, Plan plan);
+  ~Worker();
+
+  /// The thread's whole life; returns when the runtime lets its workers go.
+  void run() noexcept;
+
+  ExecutorRuntime& runtime() noexcept { return runtime_; }
+  const ExecutorRuntime& runtime() const noexcept { return runtime_; }
+  TimerWheel& timers() noexcept { return timers_; }
+  Inbox& inbox() noexcept { return inbox_; }
+  Seat& seat() noexcept { return seat_; }
+  RuntimeCore& core() noexcept { return core_; }
+  unsigned index() const noexcept { return plan_.index; }
+  bool pinned() const noexcept { return pinned_.load(std::memory_order_relaxed); }
+
+  /// Asks the worker to leave its loop once it has nothing to do. Any thread.
+  void let_go() noexcept;
+  /// Asks the worker to give unused memory back soon. Any thread.
+  void want_trim() noexcept;
+
+  /// Moves whenever the worker starts a poll.
+  std::uint64_t epoch() const noexcept {
+    return runtime_.counters().polls.load(std::memory_order_relaxed);
+  }
+
+ private:
+  struct Victim {
+    RaidCursors cursors{};
+    std::uint64_t epoch = 0;  // at note_epochs
+  };
+
+  void look_after_time() noexcept;
+  bool take_from_inbox() noexcept;
+  bool own_work_visible() const noexcept;
+  bool any_work_visible() noexcept;
+
+  bool search() noexcept;
+  bool raid(bool epochs_are_old, bool& more) noexcept;
+  Seat& victim(std::size_t v) noexcept;
+  void note_epochs() noexcept;
+
+  void rest() noexcept;
+  Nanos watch_until(Nanos now) noexcept;
+  bool look_after_others(Nanos now) noexcept;
+  void trim() noexcept;
+
+  RuntimeCore& core_;
+  Seat& seat_;
+  Hub& hub_;
+  const Plan plan_;
+  FrameHeap* heap_;
+  ExecutorRuntime runtime_;
+  TimerWheel timers_;
+  Inbox inbox_;
+
+  unsigned batch_;                     // polls until the next look at the clock
+  Nanos last_look_ = 0;                // and when the last one was
+  bool called_ = false;                // counted as a searcher by whoever called
+  bool watching_ = false;              // this worker is the hub's watcher
+  unsigned quiet_looks_ = 0;           // as a watcher, looks without a finding
+  std::uint64_t polls_at_rest_ = 0;
+  Nanos trim_at_ = kForever;           // give unused memory back then
+  std::vector<Victim> victims_;        // parallel to plan_.victims
+  Atomic<bool> let_go_{false};
+  Atomic<bool> want_trim_{false};
+  Atomic<bool> pinned_{false};
+};
+
+}  // namespace paceline::core

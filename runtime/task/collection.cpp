@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "task/collection.hpp"
+
+#include <new>
+
+#include "base/assert.hpp"
+
+namespace paceline::core {
+
+void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource& source) noexcept {
+  port_ = &port;
+  class_ = class_index;
+  source_ = &source;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Pages in and out of use. A cold page has no memory behind its slots; its floor remembers the
+// generations that were used up, so an ancient waker never meets its own number again.
+
+void TaskCollection::warm(Group& group, unsigned page) noexcept {
+  Slot* slots = group.page_slots(page);
+  const std::uint64_t floor = group.pages[page].generation_floor;
+  for (unsigned i = 0; i < kPageSlots; ++i) slots[i].state.reset(floor);
+}
+
+void TaskCollection::chill(Group& group, unsigned page, const GroupSource& source) noexcept {
+  Slot* slots = group.page_slots(page);
+  std::uint64_t highest_used = 0;
+  for (unsigned i = 0; i < kPageSlots; ++i) {
+    const std::uint64_t word = slots[i].state.peek(std::memory_order_relaxed);
+    check(StateWord::phase_of(word) == Phase::vacant, "a page that is given back has no tasks");
+    if (StateWord::generation_of(word) > highest_used) {
+      highest_used = StateWord::generation_of(word);
+    }
+  }
+  group.pages[page].generation_floor = highest_used;
+  source.discard(slots);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Role home: plain words, one thread.
+
+Slot* TaskCollection::take_home() noexcept {
+  const unsigned index = lowest(current_->free_home);
+  current_->free_home = without_lowest(current_->free_home);
+  const auto page = static_cast<unsigned>(current_ - current_group_->pages);
+  if (current_->free_home == 0) current_group_->available &= ~bit(page);
+  return &current_group_->page_slots(page)[index];
+}
+
+void TaskCollection::list_open(Group& group) noexcept {
+  if (group.listed) return;
+  group.listed = true;
+  group.next_open = open_;
+  open_ = &group;
+}
+
+void TaskCollection::collect_freed(Group& group) noexcept {
+  // Parent first, then child: the mirror image of release(), so a free that comes in between is
+  // either collected now or leaves the parent raised. Acquire pairs with release(): the next
+  // tenant must not see the last one's late writes.
+  each_bit(group.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned page) {
+    const Word back = group.pages[page].free_shared.exchange(0, std::memory_order_seq_cst);
+    group.pages[page].free_home |= back;
+    if (back != 0) group.available |= bit(page);
+  });
+  if (group.available != 0) list_open(group);
+}
+
+bool TaskCollection::open_page(Group& group) noexcept {
+  if (group.available == 0) {
+    const Word cold = group.cold.load(std::memory_order_relaxed);
+    if (cold == 0) return false;
+    const unsigned page = lowest(cold);
+    warm(group, page);
+    group.pages[page].free_home = all_bits(kPageSlots);
+    group.available |= bit(page);
+    // Release. Pairs: each_page. Publishes: the slots' first state words.
+    group.cold.store(without_lowest(cold), std::memory_order_release);
+  }
+  current_group_ = &group;
+  current_ = &group.pages[lowest(group.available)];
+  return true;
+}
+
+bool TaskCollection::refill_home() noexcept {
+  for (;;) {
+    while (open_ != nullptr) {
+      Group& group = *open_;
+      if (group.available == 0) collect_freed(group);
+      if (open_page(group)) return true;
+      open_ = group.next_open;
+      group.listed = false;
+    }
+    const unsigned segments = segment_count();
+    for (unsigned s = 0; s < segments; ++s) {
+      Segment* segment = segment_at(s);
+      each_bit(segment->freed.exchange(0, std::memory_order_seq_cst), [&](unsigned g) {
+        collect_freed(*segment->groups[g].load(std::memory_order_acquire));
+      });
+    }
+    if (open_ != nullptr) continue;
+    Group* group = grow(Role::home);
+    if (group == nullptr) return false;
+    list_open(*group);
+  }
+}
+
+void TaskCollection::release(Slot& slot, bool at_home) noexcept {
+  Group& group = Group::of(slot);
+  const unsigned page = group.page_index(slot);
+  const Word mask = bit(group.bit_index(slot));
+  if (at_home && group.role == Role::home) {
+    group.pages[page].free_home |= mask;
+    group.available |= bit(page);
+    group.segment->collection->list_open(group);
+    return;
+  }
+  // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
+  // slot. Seq_cst because the summary above it is the handshake of raise_bit.
+  group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);
+  raise_bit(group.freed, bit(page));
+  if (group.role == Role::home) raise_bit(group.segment->freed, bit(group.index));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Roles shared and pinned: RMWs, any thread.
+
+Slot* TaskCollection::claim(Group& group) noexcept {
+  for (;;) {
+    const Word open = group.freed.load(std::memory_order_seq_cst);
+    if (open == 0) {
+      const Word cold = group.cold.load(std::memory_order_relaxed);
+      if (cold == 0) return nullptr;
+      const unsigned page = lowest(cold);
+      // Whoever clears the cold bit owns the page until it publishes the free bits. Acquire pairs
+      // with trim_shared. A dump may look at the page before it is warm: it reads vacant slots.
+      if ((group.cold.fetch_and(~bit(page), std::memory_order_acq_rel) & bit(page)) == 0) continue;
+      warm(group, page);
+      group.pages[page].free_shared.store(without_lowest(all_bits(kPageSlots)),
+                                          std::memory_order_seq_cst);
+      raise_bit(group.freed, bit(page));
+      return &group.page_slots(page)[0];
+    }
+    const unsigned page = lowest(open);
+    Atomic<Word>& free = group.pages[page].free_shared;
+    Word now = free.load(std::memory_order_relaxed);
+    while (now != 0) {
+      // Acquire. Pairs: release(). Without: we overwrite a slot its last tenant still writes.
+      if (free.compare_exchange_weak(now, without_lowest(now), std::memory_order_seq_cst,
+                                     std::memory_order_relaxed)) {
+        return &group.page_slots(page)[lowest(now)];
+      }
+    }
+    // Lower, then look again: see raise_bit.
+    group.freed.fetch_and(~bit(page), std::memory_order_seq_cst);
+    if (free.load(std::memory_order_seq_cst) != 0) raise_bit(group.freed, bit(page));
+  }
+}
+
+Slot* TaskCollection::allocate_shared(Role role) noexcept {
+  const auto r = static_cast<unsigned>(role);
+  for (;;) {
+    if (Group* hint = hint_[r].load(std::memory_order_acquire)) {
+      if (Slot* slot = claim(*hint)) return slot;
+    }
+    for (Group* group = of_role_[r].load(std::memory_order_acquire); group != nullptr;
+         group = group->next_of_role) {
+      if (Slot* slot = claim(*group)) {
+        hint_[r].store(group, std::memory_order_release);
+        return slot;
+      }
+    }
+    if (grow(role) == nullptr) return nullptr;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+
+Group* TaskCollection::grow(Role role) noexcept {
+  LockGuard lock(growth_);
+  const auto r = static_cast<unsigned>(role);
+  // Another spawner may have grown the role while we waited for the lock.
+  Group* newest = of_role_[r].load(std::memory_order_relaxed);
+  if (role != Role::home && newest != nullptr &&
+      newest->cold.load(std::memory_order_relaxed) != 0) {
+    return newest;
+  }
+  unsigned segments = segment_count_.load(std::memory_order_relaxed);
+  if (segments == 0 || last_groups_ == kSegmentGroups) {
+    if (segments == kSegments) return nullptr;
+    auto* segment = new (std::nothrow) Segment;
+    if (segment == nullptr) return nullptr;
+    segment->collection = this;
+    segments_[segments].store(segment, std::memory_order_release);
+    segment_count_.store(++segments, std::memory_order_release);
+    last_groups_ = 0;
+  }
+  Segment& segment = *segments_[segments - 1].load(std::memory_order_relaxed);
+  void* memory = source_->map();
+  if (memory == nullptr) return nullptr;
+  // The slots stay untouched, so an unused page costs no memory: everything but the words set here
+  // starts as zero, which is what the mapping holds.
+  auto* group = static_cast<Group*>(memory);
+  for (auto& page : group->pages) ::new (&page) WakerPage;
+  group->role = role;
+  group->segment = &segment;
+  group->index = last_groups_;
+  group->cold.store(all_bits(kGroupPages), std::memory_order_relaxed);
+  group->next_of_role = newest;
+  // Release. Pairs: every acquire load of these pointers. Publishes: the group's fields.
+  segment.groups[last_groups_++].store(group, std::memory_order_release);
+  of_role_[r].store(group, std::memory_order_release);
+  hint_[r].store(group, std::memory_order_release);
+  return group;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Giving memory back.
+
+std::size_t TaskCollection::trim_home(Group& group) noexcept {
+  collect_freed(group);
+  std::size_t given_back = 0;
+  for (unsigned page = 0; page < kGroupPages; ++page) {
+    if (group.pages[page].free_home != all_bits(kPageSlots)) continue;
+    chill(group, page, *source_);
+    group.pages[page].free_home = 0;
+    group.available &= ~bit(page);
+    group.cold.store(group.cold.load(std::memory_order_relaxed) | bit(page),
+                     std::memory_order_release);
+    ++given_back;
+  }
+  list_open(group);
+  return given_back;
+}
+
+std::size_t TaskCollection::trim_shared(Group& group) noexcept {
+  std::size_t given_back = 0;
+  each_bit(group.freed.load(std::memory_order_acquire), [&](unsigned page) {
+    Word all = all_bits(kPageSlots);
+    // Taking all 64 free bits at once makes the page ours; anybody who wants a slot of it finds
+    // none and lowers its bit.
+    if (!group.pages[page].free_shared.compare_exchange_strong(all, 0, std::memory_order_seq_cst,
+                                                               std::memory_order_relaxed)) {
+      return;
+    }
+    chill(group, page, *source_);
+    // Release. Pairs: claim. Publishes: the page's floor.
+    group.cold.fetch_or(bit(page), std::memory_order_acq_rel);
+    ++given_back;
+  });
+  return given_back;
+}
+
+std::size_t TaskCollection::trim() noexcept {
+  std::size_t given_back = 0;
+  const unsigned segments = segment_count();
+  for (unsigned s = 0; s < segments; ++s) {
+    for (auto& entry : segment_at(s)->groups) {
+      Group* group = entry.load(std::memory_order_acquire);
+      if (group == nullptr) break;
+      given_back += group->role == Role::home ? trim_home(*group) : trim_shared(*group);
+    }
+  }
+  current_ = nullptr;
+  current_group_ = nullptr;
+  return given_back;
+}
+
+}  // namespace paceline::core

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+// TaskCollection: the slots of one class on one worker, and the summary words above them.
+// Flow rooms: spawn (allocate), wake (raise), run (sweep.hpp lowers), end (release).
+// It must never move a slot or unmap one: wakers hold addresses.
+// Proof: tests/model/summary_model.cpp, tests/unit/task/collection_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <paceline/qos.hpp>
+
+#include "base/atomic.hpp"
+#include "base/bits.hpp"
+#include "base/mutex.hpp"
+#include "base/probe.hpp"
+#include "base/sizes.hpp"
+#include "task/slot.hpp"
+#include "task/waker_page.hpp"
+
+namespace paceline::core {
+
+class TaskCollection;
+struct Port;
+struct Segment;
+
+constexpr std::size_t power_of_two_above(std::size_t n) noexcept {
+  std::size_t p = 1;
+  while (p < n) p *= 2;
+  return p;
+}
+
+/// Who takes slots from a group, and whether thieves may run its tasks.
+enum class Role : std::uint8_t {
+  home,    // the home worker only: plain words
+  shared,  // any thread, by RMW: spawns from elsewhere
+  pinned,  // like shared, but never stolen
+};
+
+/// 64 pages and the first summary level. Aligned to a power of two, so that a slot's address gives
+/// its group, page and bit by arithmetic.
+///
+/// Writers: `ready`: raised by any thread, lowered by the home worker. `freed`: any thread (see
+/// Role). `cold`: whoever takes a page into use or gives it back. `available`: home worker.
+struct Group {
+  Atomic<Word> ready{0};  // pages that may have ready bits
+
+  // Role home: pages with slots that others freed. Else: pages that may have free slots.
+  alignas(kCacheLine) Atomic<Word> freed{0};
+  // Pages without memory: never used, or given back. They start at their generation_floor.
+  Atomic<Word> cold{0};
+
+  alignas(kCacheLine) Word available = 0;  // role home: pages with free slots
+  bool listed = false;                     // role home: in the collection's open list
+  Group* next_open = nullptr;
+  Group* next_of_role = nullptr;
+  Segment* segment = nullptr;
+  unsigned index = 0;
+  Role role = Role::home;
+
+  WakerPage pages[kGroupPages];
+  // One page of slots is one page of memory in the product, so it can be given back alone.
+  alignas(power_of_two_above(kPageSlots * sizeof(Slot))) Slot slots[kGroupPages * kPageSlots];
+
+  static Group& of(const Slot& slot) noexcept;
+  unsigned page_index(const Slot& slot) const noexcept {
+    return static_cast<unsigned>(&slot - slots) / kPageSlots;
+  }
+  unsigned bit_index(const Slot& slot) const noexcept {
+    return static_cast<unsigned>(&slot - slots) % kPageSlots;
+  }
+  Slot* page_slots(unsigned page) noexcept { return slots + page * kPageSlots; }
+};
+
+inline constexpr std::size_t kGroupAlign = power_of_two_above(sizeof(Group));
+
+inline Group& Group::of(const Slot& slot) noexcept {
+  return *reinterpret_cast<Group*>(reinterpret_cast<std::uintptr_t>(&slot) & ~(kGroupAlign - 1));
+}
+
+/// 64 groups and the second summary level.
+struct Segment {
+  alignas(kCacheLine) Atomic<Word> ready{0};  // groups that may have ready pages
+  alignas(kCacheLine) Atomic<Word> freed{0};  // role home: groups with slots freed by others
+  TaskCollection* collection = nullptr;
+  Atomic<Group*> groups[kSegmentGroups] = {};
+};
+
+/// Where groups come from; the machine's memory in the product.
+struct GroupSource {
+  /// Zeroed memory of sizeof(Group) aligned to kGroupAlign that is never unmapped; null if none.
+  void* (*map)() noexcept;
+  /// Gives the physical memory of one page of slots back; it reads as zero afterwards.
+  void (*discard)(void* slots) noexcept;
+};
+
+/// The slots of one class on one worker.
+///
+/// Writers: home worker (role home), any thread (roles shared and pinned, and frees), under `growth`
+/// for the directory. I1: a slot is free in exactly one word: free_home or free_shared of its page,
+/// or implicitly in a cold page. I2: groups are only added. Progress: allocate_home and release are
+/// wait-free but for growth; allocate_shared is lock-free but for growth (lock `growth`).
+class TaskCollection {
+ public:
+  void attach(Port& port, unsigned class_index, const GroupSource& source) noexcept;
+
+  /// A vacant slot, or null if memory or the directory is exhausted. Home worker.
+  Slot* allocate_home() noexcept {
+    if (current_ != nullptr && current_->free_home != 0) return take_home();
+    return refill_home() ? take_home() : nullptr;
+  }
+  /// The same from any thread; `role` is shared or pinned.
+  Slot* allocate_shared(Role role) noexcept;
+
+  /// Takes a vacant slot back. `at_home`: the caller is the home worker.
+  static void release(Slot& slot, bool at_home) noexcept;
+
+  /// Gives the memory of pages without tasks back. Home worker. Returns how many.
+  std::size_t trim() noexcept;
+
+  /// Calls visit(group, page, mapped) for every page that has memory. Any thread.
+  template <class Visit>
+  void each_page(Visit&& visit) {
+    const unsigned segments = segment_count();
+    for (unsigned s = 0; s < segments; ++s) {
+      Segment* segment = segment_at(s);
+      for (auto& entry : segment->groups) {
+        Group* group = entry.load(std::memory_order_acquire);
+        if (group == nullptr) break;
+        each_bit(~group->cold.load(std::memory_order_acquire) & all_bits(kGroupPages),
+                 [&](unsigned page) { visit(*group, page); });
+      }
+    }
+  }
+
+  Port& port() const noexcept { return *port_; }
+  unsigned class_index() const noexcept { return class_; }
+  unsigned segment_count() const noexcept { return segment_count_.load(std::memory_order_acquire); }
+  Segment* segment_at(unsigned index) const noexcept {
+    return segments_[index].load(std::memory_order_acquire);
+  }
+
+ private:
+  Slot* take_home() noexcept;
+  bool refill_home() noexcept;
+  bool open_page(Group& group) noexcept;
+  void collect_freed(Group& group) noexcept;
+  void list_open(Group& group) noexcept;
+  Group* grow(Role role) noexcept;
+  Slot* claim(Group& group) noexcept;
+  std::size_t trim_home(Group& group) noexcept;
+  std::size_t trim_shared(Group& group) noexcept;
+  static void warm(Group& group, unsigned page) noexcept;
+  static void chill(Group& group, unsigned page, const GroupSource& source) noexcept;
+
+  Port* port_ = nullptr;
+  const GroupSource* source_ = nullptr;
+  unsigned class_ = 0;
+
+  // Home worker.
+  WakerPage* current_ = nullptr;
+  Group* current_group_ = nullptr;
+  Group* open_ = nullptr;
+
+  // Any thread. Index: Role.
+  alignas(kCacheLine) Atomic<Group*> hint_[3] = {};
+  Atomic<Group*> of_role_[3] = {};
+
+  Atomic<unsigned> segment_count_{0};
+  Atomic<Segment*> segments_[kSegments] = {};
+  Mutex growth_{LockRank::growth};
+  unsigned last_groups_ = 0;  // groups in the last segment; under growth_
+};
+
+/// A worker's address for the rest of the world: what a wake reaches. Ports are recycled between
+/// runtimes and never freed, so a waker may follow its slot to one at any time.
+struct Port {
+  // Classes that may have ready tasks, bit 0 the most important. Raised by any thread, lowered by
+  // the home worker.
+  alignas(kCacheLinePair) Atomic<Word> classes{0};
+  // Wakes from outside the home worker's own bookkeeping; relaxed RMWs, away from the word above.
+  alignas(kCacheLinePair) Atomic<std::uint64_t> remote_wakes{0};
+  Atomic<std::uint64_t> remote_coalesced{0};
+  Atomic<std::uint64_t> remote_stale{0};
+  // Implemented by sched/idle.cpp. Called after the summary is raised, on the waker's thread.
+  // `backlog`: other tasks of the page were ready already.
+  void (*work_added)(Port&, bool backlog) noexcept = nullptr;
+  Atomic<unsigned> index{0};  // of the worker; changes when the port is recycled
+  alignas(kCacheLinePair) TaskCollection collections[qos_count];
+};
+
+/// Sets a summary bit unless it is set.
+///
+/// Every level of the summary is the same two-sided handshake. Raiser: child RMW, then look at the
+/// parent. Lowerer (home worker): parent RMW, then look at the child again. All four are seq_cst,
+/// so at least one side sees the other: either the raiser finds the parent lowered and raises it,
+/// or the lowerer finds the child set and raises it back. A raiser looks at every level, even if
+/// the lower one was set already, because whoever set that may be asleep between two levels (W8).
+inline void raise_bit(Atomic<Word>& parent, Word mask) noexcept {
+  if ((parent.load(std::memory_order_seq_cst) & mask) == 0) {
+    parent.fetch_or(mask, std::memory_order_seq_cst);
+  }
+}
+
+/// Makes a page's bits reachable from its port. Any thread.
+inline void raise(Group& group, unsigned page) noexcept {
+  raise_bit(group.ready, bit(page));
+  Segment& segment = *group.segment;
+  raise_bit(segment.ready, bit(group.index));
+  TaskCollection& collection = *segment.collection;
+  raise_bit(collection.port().classes, bit(collection.class_index()));
+}
+
+/// Sets a slot's bit and makes it reachable. Any thread, signal-safe; `slot` need not be live.
+/// Returns the page's word before.
+inline Word notify(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  const unsigned page = group.page_index(slot);
+  const Word own = bit(group.bit_index(slot));
+  const Word before = group.pages[page].notify(group.bit_index(slot));
+  probe(Site::wake_after_bit);
+  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) raise(group, page);
+  Port& port = group.segment->collection->port();
+  probe(Site::wake_before_unpark);
+  port.work_added(port, (before & ~own) != 0);
+  return before;
+}
+
+/// A wake from outside the home worker's own bookkeeping.
+inline void wake_remote(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  Port& port = group.segment->collection->port();
+  if (planted(Mutant::drop_wake)) return;
+  const bool coalesced = (notify(slot) & bit(group.bit_index(slot))) != 0;
+  port.remote_wakes.fetch_add(1, std::memory_order_relaxed);
+  if (coalesced) port.remote_coalesced.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// The home worker's wake path: no RMW unless the page was quiet. Never in a signal handler.
+/// Returns true if the bit was not set before.
+inline bool notify_home(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  const unsigned page = group.page_index(slot);
+  const unsigned index = group.bit_index(slot);
+  const bool fresh = (group.pages[page].next.load(std::memory_order_relaxed) & bit(index)) == 0;
+  group.pages[page].notify_home(index);
+  raise(group, page);
+  return fresh;
+}
+
+/// A waker's wake: any thread, any time, also when the task and its runtime are long gone.
+inline void wake(Slot& slot, std::uint64_t generation) noexcept {
+  if (slot.state.holds(generation)) {
+    wake_remote(slot);
+  } else {
+    Port& port = Group::of(slot).segment->collection->port();
+    port.remote_stale.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+/// The port that answers for a slot.
+inline Port& port_of(const Slot& slot) noexcept {
+  return Group::of(slot).segment->collection->port();
+}
+
+}  // namespace paceline::core

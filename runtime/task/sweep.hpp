@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+// The order inside a class: every ready bit once before any twice.
+// Flow room: run. Home worker only.
+// It must never skip a flagged page for good, nor lower a summary bit without looking again.
+// Proof: tests/model/summary_model.cpp, tests/unit/task/sweep_test.cpp (statement 14).
+#pragma once
+
+#include "base/bits.hpp"
+#include "base/probe.hpp"
+#include "task/collection.hpp"
+#include "task/page_cursor.hpp"
+
+namespace paceline::core {
+
+/// A cursor over the flagged pages of one collection, and the page it serves.
+///
+/// I1: between two visits of a page every other page that stayed flagged is visited once.
+/// I2: a summary bit is lowered only here, with the second half of raise_bit's handshake.
+class Sweep {
+ public:
+  explicit Sweep(TaskCollection& collection) noexcept : collection_(&collection) {}
+
+  /// The next ready slot, or null if the class is drained (its bit in the port is then lowered).
+  /// Adds to `arrived` how many tasks others have made ready.
+  Slot* next(unsigned& arrived) noexcept {
+    unsigned index = 0;
+    if (page_ != nullptr && page_->take(index)) return slot(index);
+    while (advance(arrived)) {
+      if (page_->take(index)) return slot(index);
+    }
+    return nullptr;
+  }
+
+ private:
+  Slot* slot(unsigned index) const noexcept { return &group_->page_slots(cursor_.page)[index]; }
+
+  /// Moves to the next flagged page that has ready bits and starts its pass.
+  bool advance(unsigned& arrived) noexcept {
+    do {
+      while ((group_ = cursor_.next(*collection_, &lower_group)) != nullptr) {
+        page_ = &group_->pages[cursor_.page];
+        if (page_->absorb(arrived)) return true;
+        lower_page();
+      }
+      page_ = nullptr;
+    } while (!lower_class());
+    return false;
+  }
+
+  // The lowerer's half of the handshake, one level each: see raise_bit in collection.hpp.
+  void lower_page() noexcept {
+    group_->ready.fetch_and(~bit(cursor_.page), std::memory_order_seq_cst);
+    if (planted(Mutant::no_summary_recheck)) return;
+    if (page_->ready(std::memory_order_seq_cst) != 0) raise(*group_, cursor_.page);
+  }
+  static void lower_group(Segment& segment, Group& group, unsigned index) noexcept {
+    segment.ready.fetch_and(~bit(index), std::memory_order_seq_cst);
+    if (planted(Mutant::no_summary_recheck)) return;
+    if (group.ready.load(std::memory_order_seq_cst) != 0) raise_bit(segment.ready, bit(index));
+  }
+  /// True if the class stays lowered.
+  bool lower_class() noexcept {
+    Port& port = collection_->port();
+    const Word mask = bit(collection_->class_index());
+    port.classes.fetch_and(~mask, std::memory_order_seq_cst);
+    if (planted(Mutant::no_summary_recheck)) return true;
+    const unsigned segments = collection_->segment_count();
+    for (unsigned s = 0; s < segments; ++s) {
+      if (collection_->segment_at(s)->ready.load(std::memory_order_seq_cst) == 0) continue;
+      raise_bit(port.classes, mask);
+      return false;
+    }
+    return true;
+  }
+
+  TaskCollection* collection_;
+  Group* group_ = nullptr;
+  WakerPage* page_ = nullptr;
+  PageCursor cursor_;
+};
+
+}  // namespace paceline::core
