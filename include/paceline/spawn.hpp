@@ -132,7 +132,7 @@ namespace detail {
 
 /// Bookkeeping of a join that does not depend on the result type.
 struct JoinSuspension : Suspension {
-  explicit JoinSuspension(PromiseBase& target) noexcept : Suspension(join_ops), target(&target) {}
+  explicit JoinSuspension(PromiseBase& awaited) noexcept : Suspension(join_ops), target(&awaited) {}
   PromiseBase* target;
   bool cancelled = false;
 };

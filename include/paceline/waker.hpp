@@ -73,7 +73,7 @@ class WakerAwaiter : public NativeAwaiter {
 
  private:
   struct Where : Suspension {
-    explicit Where(WakerAwaiter& owner) noexcept : Suspension(kOps), owner(&owner) {}
+    explicit Where(WakerAwaiter& awaiter) noexcept : Suspension(kOps), owner(&awaiter) {}
     WakerAwaiter* owner;
     bool cancelled = false;
   };

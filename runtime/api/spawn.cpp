@@ -63,23 +63,32 @@ void move_in(Slot& slot, PromiseBase& promise, std::coroutine_handle<> frame, st
   slot.resume = frame.address();
   slot.waiting = nullptr;
   slot.root = &promise;
-  slot.frame = frame.address();
+  slot.frame.store(frame.address(), std::memory_order_relaxed);
   slot.id.store(id, std::memory_order_relaxed);
   if (promise.extras != nullptr && promise.extras->name != nullptr) {
     slot.name.store(promise.extras->name, std::memory_order_release);
   }
   promise.root = true;
-  promise.self.store(slot.ref().bits, std::memory_order_seq_cst);
+  // Relaxed: nobody can ask this task to stop before its handle exists.
+  promise.self.store(slot.ref().bits, std::memory_order_relaxed);
 }
 
-// A worker keeps what it spawns unless its backlog is far larger than that of the emptiest other
-// worker: filling a slot elsewhere costs several cache misses, and idle workers come and steal
-// anyway.
+// A worker keeps what it spawns unless it has a backlog of polls that are long enough to be worth
+// the cache misses of filling a slot elsewhere. Tiny tasks stay: idle workers come and steal as far
+// as that pays.
 constexpr unsigned kSpillFrom = 512;
+constexpr std::uint32_t kSpillPollNs = 1000;
 
-bool should_spill(const ExecutorRuntime& runtime, const Seat& candidate) noexcept {
-  return runtime.ready_estimate() / 8 > candidate.load.load(std::memory_order_relaxed) +
-                                            candidate.inflow.load(std::memory_order_relaxed);
+/// The seat that should take a spawn of this worker; null: its own.
+Seat* spill_to(const ExecutorRuntime& runtime, RuntimeCore& core) noexcept {
+  if (runtime.ready_estimate() <= kSpillFrom || core.worker_count() == 1) return nullptr;
+  const auto& own = static_cast<const Seat&>(runtime.port());
+  if (own.poll_ns.load(std::memory_order_relaxed) < kSpillPollNs) return nullptr;
+  Seat& candidate = core.emptiest();
+  const std::uint64_t there = std::uint64_t{candidate.load.load(std::memory_order_relaxed)} +
+                              candidate.inflow.load(std::memory_order_relaxed);
+  // The hysteresis: far emptier, or not at all.
+  return &candidate != &own && runtime.ready_estimate() / 8 > there ? &candidate : nullptr;
 }
 
 }  // namespace
@@ -176,11 +185,8 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   if (options.core) {
     elsewhere = &target->place(options.core);
     role = Role::pinned;
-  } else if (runtime->ready_estimate() > core::kSpillFrom && target->worker_count() > 1) {
-    Seat& emptiest = target->emptiest();
-    if (&emptiest != &runtime->port() && core::should_spill(*runtime, emptiest)) {
-      elsewhere = &emptiest;
-    }
+  } else {
+    elsewhere = core::spill_to(*runtime, *target);
   }
   return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, role);
 }
@@ -249,7 +255,7 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   to.resume = from.resume;
   to.waiting = nullptr;
   to.root = from.root;
-  to.frame = from.frame;
+  to.frame.store(from.frame.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);
   to.state.adopt();

@@ -35,6 +35,9 @@ constexpr Word highest(Word word, unsigned n) noexcept {
   return word;
 }
 
+/// Asks for a line that will be written soon. Any address will do.
+inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 1, 3); }
+
 /// Calls `visit(index)` for each set bit, lowest first.
 template <class Visit>
 constexpr void each_bit(Word word, Visit&& visit) {

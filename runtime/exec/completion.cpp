@@ -89,7 +89,7 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
 
 void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
   PromiseBase& promise = *slot.root;
-  const auto frame = std::coroutine_handle<>::from_address(slot.frame);
+  const auto frame = std::coroutine_handle<>::from_address(slot.frame.load(std::memory_order_relaxed));
   if (promise.link.load(std::memory_order_acquire) == join_word::detached) {
     // The common end of a detached task: nobody else can reach the frame. It dies while the task is
     // still current, because the destructors of its arguments may ask this_task.

@@ -33,8 +33,8 @@ struct Surroundings {
   const Atomic<bool>* stopping = nullptr;
   /// Number of sleeping workers; a hint that makes the common "nobody sleeps" one load.
   const Atomic<std::uint32_t>* sleepers = nullptr;
-  /// A task became ready here while others sleep. `backlog`: more than one is ready.
-  void (*help_wanted)(Port& port, bool backlog) noexcept = nullptr;
+  /// A task became ready here while others sleep; so many are ready now.
+  void (*help_wanted)(Port& port, std::uint64_t ready) noexcept = nullptr;
   /// An exception nobody can join any more.
   void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
 };
@@ -117,7 +117,7 @@ class ExecutorRuntime {
   void became_ready() noexcept {
     ++ready_;
     if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
-      surroundings_.help_wanted(port_, ready_ > 1);
+      surroundings_.help_wanted(port_, ready_);
     }
   }
   void rearm(Slot& slot) noexcept;

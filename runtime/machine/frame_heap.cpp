@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "base/bits.hpp"
 #include "machine/machine.hpp"
 #include "machine/sanitizer.hpp"
 
@@ -90,12 +91,16 @@ void* FrameHeap::allocate(std::size_t bytes) noexcept {
   if (chunk != nullptr) [[likely]] {
     if (FreeBlock* block = chunk->free) {
       chunk->free = block->next;
+      prefetch(block->next);  // of the next frame; a null is harmless
+      prefetch(reinterpret_cast<char*>(block->next) + kCacheLine);
       ++chunk->used;
       return block;
     }
     if (chunk->untouched != chunk->end) {
       void* block = chunk->untouched;
       chunk->untouched += chunk->block_bytes;
+      prefetch(chunk->untouched + chunk->block_bytes);
+      prefetch(chunk->untouched + chunk->block_bytes + kCacheLine);
       ++chunk->used;
       return block;
     }

@@ -35,19 +35,23 @@ void call_helper(Hub& hub, unsigned origin) noexcept {
   hub.searching.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-void help_wanted(Port& port, bool backlog) noexcept {
+void help_wanted(Port& port, std::uint64_t ready) noexcept {
   auto& seat = static_cast<Seat&>(port);
   Hub* hub = seat.hub.load(std::memory_order_acquire);
   if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
   if (hub->searching.load(std::memory_order_relaxed) != 0) return;
-  if (!backlog && hub->watcher.load(std::memory_order_relaxed) != 0) return;
+  if (hub->napping.load(std::memory_order_relaxed) != 0) return;
+  const bool worth_it = ready > 1 && seat.time_for(ready) >= kWakeCost;
+  if (!worth_it && hub->watcher.load(std::memory_order_relaxed) != 0) return;
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }
 
 void work_added(Port& port, bool backlog) noexcept {
   auto& seat = static_cast<Seat&>(port);
   if (wake_seat(seat, Seat::kWoken)) return;
-  help_wanted(port, backlog);
+  const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} +
+                              seat.inflow.load(std::memory_order_relaxed);
+  help_wanted(port, known + (backlog ? 1 : 0));
 }
 
 bool begin_search(Hub& hub) noexcept {

@@ -46,11 +46,24 @@ struct Seat : Port {
 
   // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
+  Atomic<std::uint32_t> poll_ns{0};        // how long its polls take, smoothed; 0: not known yet
+  Atomic<Nanos> looked_at{0};              // when it last looked at the clock
   Atomic<Nanos> next_timer{kForever};
   Atomic<Worker*> worker{nullptr};
 
   Seat* next_recycled = nullptr;
+
+  /// How long `tasks` more polls keep this worker busy, by what it has seen so far.
+  Nanos time_for(std::uint64_t tasks) const noexcept {
+    const std::uint32_t each = poll_ns.load(std::memory_order_relaxed);
+    return static_cast<Nanos>(tasks * (each != 0 ? each : kUnknownPoll));
+  }
+  static constexpr std::uint32_t kUnknownPoll = 10'000;
 };
+
+/// What it takes to wake a sleeping worker: the caller's system call and the sleeper's way back, on
+/// the machine of docs/benchmarks.md, "What a wake costs". Waking one for less work does not pay.
+inline constexpr Nanos kWakeCost = 20 * kMicrosecond;
 
 /// The sleepers and searchers of one runtime. Recycled, never freed, because a late wake may arrive
 /// after the runtime is gone; it then finds nobody asleep.
@@ -62,6 +75,8 @@ struct Seat : Port {
 struct Hub {
   alignas(kCacheLinePair) Atomic<std::uint32_t> sleepers{0};
   Atomic<std::uint32_t> searching{0};
+  // A thief whose raids did not pay waits before its next one; calling others would not pay either.
+  Atomic<std::uint32_t> napping{0};
   // A sleeping worker has set itself an alarm to look after the busy ones: then a single ready task
   // behind a running one need not wake anybody at once.
   Atomic<std::uint32_t> watcher{0};
@@ -75,9 +90,10 @@ struct Hub {
 /// Port::work_added of every seat: a bit of `port` was set and its summary raised. Signal-safe.
 void work_added(Port& port, bool backlog) noexcept;
 
-/// Something became ready behind a task that runs: calls a helper unless one searches already, or
-/// unless the task is alone and a watcher will see to it. Signal-safe.
-void help_wanted(Port& port, bool backlog) noexcept;
+/// Something became ready behind a task that runs; `ready` tasks are waiting there now. Calls a
+/// helper unless one searches already, or unless so little waits that a watcher will do.
+/// Signal-safe.
+void help_wanted(Port& port, std::uint64_t ready) noexcept;
 
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;

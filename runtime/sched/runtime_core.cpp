@@ -27,6 +27,9 @@ constexpr std::size_t kStackMin = 16 * 1024;
 constexpr std::size_t kStackMax = std::size_t{1} << 30;
 constexpr std::size_t kNameMax = 255;
 
+// Longer than the look every worker takes about every 50 us (worker.cpp) unless a poll is longer.
+constexpr Nanos kSilentTooLong = 100 * kMicrosecond;
+
 constinit Mutex registry_lock{LockRank::registry};
 constinit RuntimeCore* registry = nullptr;
 constinit std::uint32_t last_id = 0;
@@ -362,23 +365,31 @@ Seat& RuntimeCore::emptiest() noexcept {
   const std::uint32_t turn = place_turn_.fetch_add(1, std::memory_order_relaxed);
   const unsigned looks = count <= 8 ? count : 2;
   Seat* best = nullptr;
-  std::uint64_t best_cost = ~std::uint64_t{0};
+  Nanos least = kForever;
   for (unsigned i = 0; i < looks; ++i) {
     const std::uint64_t spread = (std::uint64_t{turn} * 2 + i) * 0x9e3779b97f4a7c15ull >> 32;
     Seat& seat = *seats_[count <= 8 ? (turn + i) % count : spread % count];
-    // Tasks that were sent and not yet looked at count as load, so a worker that cannot run now
-    // fills up in this view and is passed over. Among equals one that is awake comes first: it
-    // costs no unpark.
-    const std::uint64_t load = std::uint64_t{seat.load.load(std::memory_order_relaxed)} +
-                               seat.inflow.load(std::memory_order_relaxed);
-    const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
-    const std::uint64_t cost = load * 2 + (asleep ? 1 : 0);
-    if (cost < best_cost) {
-      best_cost = cost;
+    const Nanos wait = expected_wait(seat);
+    if (best == nullptr || wait < least) {
+      least = wait;
       best = &seat;
     }
   }
   return *best;
+}
+
+/// How long a task sent there would wait for its first poll.
+Nanos RuntimeCore::expected_wait(const Seat& seat) noexcept {
+  if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) return kWakeCost;
+  const std::uint64_t sent = seat.inflow.load(std::memory_order_relaxed);
+  const Nanos wait = seat.time_for(seat.load.load(std::memory_order_relaxed) + sent);
+  // What was sent and not looked at for a while says that this worker cannot run now: its poll is
+  // long, or the system runs something else on its core.
+  if (sent != 0) {
+    const Nanos silent = machine::now() - seat.looked_at.load(std::memory_order_relaxed);
+    if (silent > kSilentTooLong) return saturating_add(wait, silent);
+  }
+  return wait;
 }
 
 // --- reports ---

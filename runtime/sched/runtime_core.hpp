@@ -119,6 +119,7 @@ class RuntimeCore {
   void stop_workers(std::size_t started) noexcept;
   void give_up_on_tasks() noexcept;
   void stop_records() noexcept;
+  static Nanos expected_wait(const Seat& seat) noexcept;
   static void thread_body(void* worker) noexcept;
 
   const runtime_options options_;

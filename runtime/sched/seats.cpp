@@ -20,7 +20,9 @@ void* map_group() noexcept {
 }
 
 constexpr GroupSource kMappedGroups{
-    &map_group, [](void* slots) noexcept { machine::discard(slots, kPageSlots * sizeof(Slot)); }};
+    &map_group, [](Slot* slots, unsigned pages) noexcept {
+      machine::discard(slots, pages * kPageSlots * sizeof(Slot));
+    }};
 
 static_assert(kPageSlots * sizeof(Slot) == 4096,
               "a page of slots is a page of memory, so that it can be given back alone");

@@ -22,6 +22,13 @@ constexpr Nanos kSearchFor = 30 * kMicrosecond;
 // A victim that has started no poll for so long keeps its ready tasks waiting.
 constexpr Nanos kStuckAfter = 5 * kMicrosecond;
 
+// A raid pays if the thief is busy for at least so long per stolen task: moving a task's lines there
+// and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal costs").
+constexpr Nanos kRaidPays = 500;
+// After raids that did not pay the thief waits before the next, twice as long each time.
+constexpr Nanos kRaidPauseMin = 20 * kMicrosecond;
+constexpr Nanos kRaidPauseMax = kMillisecond;
+
 // A watcher looks after busy workers this often, and stops after so many looks without a finding.
 constexpr Nanos kWatchEvery = kMillisecond;
 constexpr unsigned kQuietLooks = 8;
@@ -88,9 +95,18 @@ void Worker::look_after_time() noexcept {
     batch_ *= 2;
   }
   last_look_ = now;
+  const std::uint64_t polls = epoch() - polls_at_look_;
+  polls_at_look_ += polls;
+  if (polls != 0) {
+    const Nanos each = std::min<Nanos>(took / static_cast<Nanos>(polls), kSecond);
+    const std::uint32_t before = seat_.poll_ns.load(std::memory_order_relaxed);
+    seat_.poll_ns.store(static_cast<std::uint32_t>((Nanos{before} * 3 + each) / 4),
+                        std::memory_order_relaxed);
+  }
   if (const std::size_t fired = timers_.expire(now)) bump(runtime_.counters().timers_fired, fired);
   seat_.next_timer.store(timers_.next_expiry(), std::memory_order_relaxed);
-  seat_.load.store(runtime_.ready_estimate() + 1, std::memory_order_relaxed);
+  seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
+  seat_.looked_at.store(now, std::memory_order_relaxed);
   if (seat_.inflow.load(std::memory_order_relaxed) != 0) {
     seat_.inflow.store(0, std::memory_order_relaxed);
   }
@@ -156,6 +172,8 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
         each_bit(haul.bits, [&](unsigned i) {
           runtime_.add_loot(haul.group->page_slots(haul.page)[i]);
         });
+        raided_at_ = machine::now();
+        raided_tasks_ = count(haul.bits);
         more = haul.more;
         return true;
       }
@@ -173,26 +191,59 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
   return false;
 }
 
+/// Did the last raid pay? Asked when its tasks are done with: they ended, or wait for something.
+void Worker::weigh_last_raid(Nanos now) noexcept {
+  if (raided_at_ == 0) return;
+  const bool paid = now - raided_at_ >= kRaidPays * raided_tasks_;
+  raided_at_ = 0;
+  if (paid) {
+    raid_pause_ = 0;
+  } else {
+    raid_pause_ = std::clamp(raid_pause_ * 2, kRaidPauseMin, kRaidPauseMax);
+  }
+}
+
+/// Sleeps through the raid pause, so that a victim with many tiny tasks does not pay for helpers it
+/// is better off without. True if there is work of our own.
+bool Worker::nap(Nanos now) noexcept {
+  if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;
+  const Nanos until = std::min(now + raid_pause_, timers_.next_expiry());
+  const Wakeup wakeup = park(hub_, seat_, until, [this] {
+    return own_work_visible() || let_go_.load(std::memory_order_seq_cst);
+  });
+  hub_.napping.store(0, std::memory_order_release);
+  if (wakeup.slept) bump(runtime_.counters().parks);
+  if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
+  // Nobody calls a helper during a nap, but a call may have been on its way when it began.
+  if (wakeup.token == Seat::kCalled) end_search(hub_);
+  return own_work_visible();
+}
+
 bool Worker::search() noexcept {
   const bool called = std::exchange(called_, false);
   if (victims_.empty()) {
     if (called) end_search(hub_);
     return false;
   }
+  Nanos now = machine::now();
+  weigh_last_raid(now);
+  if (!kInfiniteParks && raid_pause_ != 0 && !called && !own_work_visible()) {
+    if (nap(now)) return true;
+    now = machine::now();
+  }
   if (!called && !begin_search(hub_)) return false;
   note_epochs();
-  const Nanos start = machine::now();
-  Nanos now = start;
+  const Nanos start = now;
   bool found = false;
   bool more = false;
-  do {
+  for (;;) {
     found = own_work_visible() || raid(now - start >= kStuckAfter, more);
-    if (found) break;
+    if (found || now - start >= kSearchFor || now >= timers_.next_expiry()) break;
     for (int i = 0; i < 16; ++i) machine::relax();
     now = machine::now();
-  } while (now - start < kSearchFor && timers_.next_expiry() > now);
+  }
   const bool last = end_search(hub_);
-  if (found && last && more) help_wanted(seat_, true);
+  if (found && last && more) help_wanted(seat_, runtime_.ready_estimate());
   last_look_ = now;
   return found;
 }
@@ -267,7 +318,7 @@ bool Worker::look_after_others(Nanos now) noexcept {
   if (!watching_) return own_work_visible();
   bool more = false;
   const bool found = raid(true, more);
-  if (found && more) help_wanted(seat_, true);
+  if (found && more) help_wanted(seat_, runtime_.ready_estimate());
   note_epochs();
   if (!found && ++quiet_looks_ >= kQuietLooks) {
     watching_ = false;

@@ -67,6 +67,8 @@ class Worker {
   bool any_work_visible() noexcept;
 
   bool search() noexcept;
+  void weigh_last_raid(Nanos now) noexcept;
+  bool nap(Nanos now) noexcept;
   bool raid(bool epochs_are_old, bool& more) noexcept;
   Seat& victim(std::size_t v) noexcept;
   void note_epochs() noexcept;
@@ -90,9 +92,13 @@ class Worker {
   bool called_ = false;                // counted as a searcher by whoever called
   bool watching_ = false;              // this worker is the hub's watcher
   unsigned quiet_looks_ = 0;           // as a watcher, looks without a finding
+  std::uint64_t polls_at_look_ = 0;
   std::uint64_t polls_at_rest_ = 0;
   Nanos trim_at_ = kForever;           // give unused memory back then
   std::vector<Victim> victims_;        // parallel to plan_.victims
+  Nanos raided_at_ = 0;                // the last raid whose gain is not weighed yet; 0: none
+  unsigned raided_tasks_ = 0;
+  Nanos raid_pause_ = 0;               // wait so long before the next raid: they do not pay
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
   Atomic<bool> pinned_{false};

@@ -7,6 +7,13 @@
 
 namespace paceline::core {
 
+namespace {
+
+// A burst of spawns takes neighbouring slots; this many ahead is about a memory access away.
+constexpr unsigned kPrefetchSlots = 4;
+
+}  // namespace
+
 void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource& source) noexcept {
   port_ = &port;
   class_ = class_index;
@@ -23,7 +30,7 @@ void TaskCollection::warm(Group& group, unsigned page) noexcept {
   for (unsigned i = 0; i < kPageSlots; ++i) slots[i].state.reset(floor);
 }
 
-void TaskCollection::chill(Group& group, unsigned page, const GroupSource& source) noexcept {
+void TaskCollection::chill(Group& group, unsigned page) noexcept {
   Slot* slots = group.page_slots(page);
   std::uint64_t highest_used = 0;
   for (unsigned i = 0; i < kPageSlots; ++i) {
@@ -34,7 +41,17 @@ void TaskCollection::chill(Group& group, unsigned page, const GroupSource& sourc
     }
   }
   group.pages[page].generation_floor = highest_used;
-  source.discard(slots);
+}
+
+/// Gives the memory behind chilled pages back, neighbours together: each call makes every core flush
+/// its translations.
+void TaskCollection::discard(Group& group, Word pages) noexcept {
+  while (pages != 0) {
+    const unsigned first = lowest(pages);
+    const auto run = static_cast<unsigned>(std::countr_one(pages >> first));
+    source_->discard(group.page_slots(first), run);
+    pages &= run >= 64 ? 0 : ~(all_bits(run) << first);
+  }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -45,7 +62,9 @@ Slot* TaskCollection::take_home() noexcept {
   current_->free_home = without_lowest(current_->free_home);
   const auto page = static_cast<unsigned>(current_ - current_group_->pages);
   if (current_->free_home == 0) current_group_->available &= ~bit(page);
-  return &current_group_->page_slots(page)[index];
+  Slot* slot = &current_group_->page_slots(page)[index];
+  prefetch(slot + kPrefetchSlots);  // beyond the page it is the next one's
+  return slot;
 }
 
 void TaskCollection::list_open(Group& group) noexcept {
@@ -220,36 +239,37 @@ Group* TaskCollection::grow(Role role) noexcept {
 
 std::size_t TaskCollection::trim_home(Group& group) noexcept {
   collect_freed(group);
-  std::size_t given_back = 0;
+  Word given_back = 0;
   for (unsigned page = 0; page < kGroupPages; ++page) {
     if (group.pages[page].free_home != all_bits(kPageSlots)) continue;
-    chill(group, page, *source_);
+    chill(group, page);
     group.pages[page].free_home = 0;
-    group.available &= ~bit(page);
-    group.cold.store(group.cold.load(std::memory_order_relaxed) | bit(page),
-                     std::memory_order_release);
-    ++given_back;
+    given_back |= bit(page);
   }
+  discard(group, given_back);
+  group.available &= ~given_back;
+  group.cold.store(group.cold.load(std::memory_order_relaxed) | given_back,
+                   std::memory_order_release);
   list_open(group);
-  return given_back;
+  return count(given_back);
 }
 
 std::size_t TaskCollection::trim_shared(Group& group) noexcept {
-  std::size_t given_back = 0;
+  Word given_back = 0;
   each_bit(group.freed.load(std::memory_order_acquire), [&](unsigned page) {
     Word all = all_bits(kPageSlots);
-    // Taking all 64 free bits at once makes the page ours; anybody who wants a slot of it finds
-    // none and lowers its bit.
-    if (!group.pages[page].free_shared.compare_exchange_strong(all, 0, std::memory_order_seq_cst,
-                                                               std::memory_order_relaxed)) {
-      return;
+    // Taking all free bits at once makes the page ours; anybody who wants a slot of it finds none
+    // and lowers its bit. Acquire pairs with release().
+    if (group.pages[page].free_shared.compare_exchange_strong(all, 0, std::memory_order_seq_cst,
+                                                              std::memory_order_relaxed)) {
+      chill(group, page);
+      given_back |= bit(page);
     }
-    chill(group, page, *source_);
-    // Release. Pairs: claim. Publishes: the page's floor.
-    group.cold.fetch_or(bit(page), std::memory_order_acq_rel);
-    ++given_back;
   });
-  return given_back;
+  discard(group, given_back);
+  // Release. Pairs: claim. Publishes: the pages' floors, and that their memory is gone.
+  group.cold.fetch_or(given_back, std::memory_order_acq_rel);
+  return count(given_back);
 }
 
 std::size_t TaskCollection::trim() noexcept {

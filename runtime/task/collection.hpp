@@ -90,8 +90,8 @@ struct Segment {
 struct GroupSource {
   /// Zeroed memory of sizeof(Group) aligned to kGroupAlign that is never unmapped; null if none.
   void* (*map)() noexcept;
-  /// Gives the physical memory of one page of slots back; it reads as zero afterwards.
-  void (*discard)(void* slots) noexcept;
+  /// Gives the physical memory of `pages` pages of slots back; it reads as zero afterwards.
+  void (*discard)(Slot* slots, unsigned pages) noexcept;
 };
 
 /// The slots of one class on one worker.
@@ -151,7 +151,8 @@ class TaskCollection {
   std::size_t trim_home(Group& group) noexcept;
   std::size_t trim_shared(Group& group) noexcept;
   static void warm(Group& group, unsigned page) noexcept;
-  static void chill(Group& group, unsigned page, const GroupSource& source) noexcept;
+  static void chill(Group& group, unsigned page) noexcept;
+  void discard(Group& group, Word pages) noexcept;
 
   Port* port_ = nullptr;
   const GroupSource* source_ = nullptr;

@@ -27,7 +27,7 @@ struct alignas(kCacheLine) Slot {
   void* resume = nullptr;                  // address of the innermost suspended coroutine
   detail::Suspension* waiting = nullptr;   // what it waits for; null: ready whenever it is claimed
   detail::PromiseBase* root = nullptr;     // the spawned coroutine's promise
-  void* frame = nullptr;                   // and its frame
+  Atomic<void*> frame{nullptr};            // and its frame; relaxed, for sweeps that prefetch it
   Atomic<const TaskName*> name{nullptr};   // null for unnamed tasks
   Atomic<std::uint64_t> id{0};
 

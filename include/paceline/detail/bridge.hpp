@@ -61,7 +61,7 @@ std::uint64_t spawn_root(RuntimeCore* core, PromiseBase& promise, std::coroutine
 /// them. I1: the child that brings `remaining` to 0 completes the suspension and touches the group
 /// no more; until then every child's frame is alive, so a failing child may ask the rest to stop.
 struct JoinGroup : Suspension {
-  explicit JoinGroup(const SuspensionOps& ops) noexcept : Suspension(ops) {}
+  explicit JoinGroup(const SuspensionOps& kind) noexcept : Suspension(kind) {}
 
   static constexpr std::size_t kNoFailure = ~std::size_t{0};
 

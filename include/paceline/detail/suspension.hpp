@@ -44,7 +44,7 @@ struct SuspensionOps {
 /// I2: after raising `ready` the completer never touches this object again: the task may run on,
 ///     and the object lives in its frame.
 struct Suspension {
-  explicit Suspension(const SuspensionOps& ops) noexcept : ops(&ops) {}
+  explicit Suspension(const SuspensionOps& kind) noexcept : ops(&kind) {}
 
   const SuspensionOps* ops;
   // 0, then 1 once. Release by the completer, acquire by the poller: publishes the result. Without
