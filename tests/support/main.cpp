@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSL-1.0
+// The main function of every Catch program, and the check that a test leaves nothing alive.
+#if !__has_include(<catch2/catch_all.hpp>)
+#define CATCH_CONFIG_RUNNER
+#endif
+#include "support/catch.hpp"
+
+#include "support/alive.hpp"
+
+namespace {
+
+/// After each test case there are as many threads as before: a runtime or thread that outlives its
+/// test would disturb the next one.
+class NothingStaysAlive : public PACELINE_CATCH_LISTENER_BASE {
+ public:
+  using PACELINE_CATCH_LISTENER_BASE::PACELINE_CATCH_LISTENER_BASE;
+
+  void testCaseStarting(const Catch::TestCaseInfo& info) override {
+    name_ = info.name;
+    threads_ = paceline_test::thread_count();
+  }
+  void testCaseEnded(const Catch::TestCaseStats&) override {
+    if (!paceline_test::threads_fall_to(threads_)) {
+      std::fprintf(stderr, "test left threads alive: %s\n", name_.c_str());
+      std::abort();
+    }
+  }
+
+ private:
+  std::string name_;
+  std::size_t threads_ = 0;
+};
+CATCH_REGISTER_LISTENER(NothingStaysAlive)
+
+}  // namespace
+
+int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
