@@ -4,8 +4,16 @@
 
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
-#define PACELINE_CATCH_LISTENER_BASE Catch::EventListenerBase
+namespace paceline_test {
+struct ListenerBase : Catch::EventListenerBase {
+  using Catch::EventListenerBase::EventListenerBase;
+};
+}
 #else
 #include <catch2/catch.hpp>
-#define PACELINE_CATCH_LISTENER_BASE Catch::TestEventListenerBase
+namespace paceline_test {
+struct ListenerBase : Catch::TestEventListenerBase {
+  using Catch::TestEventListenerBase::TestEventListenerBase;
+};
+}
 #endif

@@ -11,9 +11,9 @@ namespace {
 
 /// After each test case there are as many threads as before: a runtime or thread that outlives its
 /// test would disturb the next one.
-class NothingStaysAlive : public PACELINE_CATCH_LISTENER_BASE {
+class NothingStaysAlive : public paceline_test::ListenerBase {
  public:
-  using PACELINE_CATCH_LISTENER_BASE::PACELINE_CATCH_LISTENER_BASE;
+  using paceline_test::ListenerBase::ListenerBase;
 
   void testCaseStarting(const Catch::TestCaseInfo& info) override {
     name_ = info.name;
