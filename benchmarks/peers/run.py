@@ -34,7 +34,7 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 
 
-class NotBuilt(Exception):
+class CommandFailed(Exception):
     pass
 
 
@@ -45,9 +45,9 @@ def output_of(*command, **options):
             [str(word) for word in command], capture_output=True, text=True, **options
         )
     except FileNotFoundError:
-        raise NotBuilt(f"there is no '{command[0]}'") from None
+        raise CommandFailed(f"there is no '{command[0]}'") from None
     if done.returncode != 0:
-        raise NotBuilt(f"'{command[0]}' failed:\n{done.stderr.strip()[-2000:]}")
+        raise CommandFailed(f"'{command[0]}' failed:\n{done.stderr.strip()[-2000:]}")
     return done.stdout
 
 
@@ -93,7 +93,7 @@ def build_all(build_dir):
         try:
             programs[name], version = build(out)
             print(f"{name}: {version}")
-        except NotBuilt as why:
+        except CommandFailed as why:
             print(f"{name}: NOT BUILT: {why}\n{name}: it needs the Debian packages: {packages}")
     return programs
 
@@ -123,7 +123,7 @@ def run_once(name, program, case, options):
     command = [program, case, "--workers", options.workers, "--repeat", options.repeat]
     try:
         output_of(*command, "--json", rows, timeout=600)
-    except (NotBuilt, subprocess.TimeoutExpired) as why:
+    except (CommandFailed, subprocess.TimeoutExpired) as why:
         sys.exit(f"run.py: {name} failed on {case}: {why}")
     return json.loads(rows.read_text())
 
@@ -170,7 +170,7 @@ def table_line(case, result, names):
         cells.append(f"{median(values):>10.1f}" if values else f"{'-':>10}")
     for name in names[1:]:
         ratio = result.ratio(name)
-        cells.append(f"{'-':>8}" if ratio is None else f"{ratio:>7.2f}x")
+        cells.append(f"{'-':>10}" if ratio is None else f"{ratio:>9.2f}x")
     if not result.same_work():
         cells.append(f"  DIFFERENT WORK: {result.hashes}")
     return "".join(cells)
@@ -192,9 +192,8 @@ def verdict(case, least, peer, results):
 
 
 def arguments():
-    about, _, rest = __doc__.partition("\n")
     parser = argparse.ArgumentParser(
-        description=about, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cases", nargs="*", default=["all"], metavar="CASE")
     parser.add_argument("--pacebench", type=Path, required=True)
@@ -203,7 +202,10 @@ def arguments():
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3, help="measured repeats in one run")
     parser.add_argument("--require", type=requirement, action="append", default=[])
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.pacebench.is_file():
+        parser.error(f"there is no {options.pacebench}; build pacebench first")
+    return options
 
 
 def main():
@@ -212,8 +214,8 @@ def main():
     if not peers:
         sys.exit("run.py: no peer could be built")
     # A copy, so that a rebuild meanwhile does not mix two versions.
-    ours = shutil.copy(options.pacebench, options.build_dir / "pacebench")
-    programs = {"paceline": Path(ours)} | peers
+    ours = shutil.copy(options.pacebench, options.build_dir / "pacebench.copy")
+    programs = {"paceline": ours} | peers
     has = {name: set(cases_of(program)) for name, program in programs.items()}
     chosen = choose(options.cases, sorted(set().union(*(has[name] for name in peers))))
 
@@ -226,7 +228,7 @@ def main():
     print(
         f"{'case':<16}{'unit':<9}"
         + "".join(f"{name:>10}" for name in names)
-        + "".join(f"{'/'.join((name, 'us')):>8}" for name in PEERS)
+        + "".join(f"{name + '/us':>10}" for name in PEERS)
     )
     order = random.Random(1)  # a fixed seed: the same order next time
     results = {}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+// The names of the protocol windows and of the mistakes that can be planted in them.
+// Shared by probe.hpp and its twins, so that they cannot drift apart.
+#pragma once
+
+#include <cstdint>
+
+namespace paceline::core {
+
+/// Points inside a protocol window where a delay or a reordering is legal but unwelcome.
+enum class Site : std::uint8_t {
+  wake_after_bit,      // the bit is set, the summary is not yet
+  wake_before_unpark,  // the summary is set, the sleeper is not yet woken
+  claim_after_take,    // a bit is taken, the task not yet started
+  suspend_before_idle, // the awaiter is registered, the state still RUNNING
+  steal_after_claim,   // bits are stolen, not yet in the loot
+  park_after_publish,  // the worker says it sleeps, has not re-checked yet
+  park_before_sleep,   // it has re-checked and is about to sleep
+  spawn_before_admit,  // a slot is taken, the task not yet in it
+  count,
+};
+
+/// Mistakes that can be planted, one at a time.
+enum class Mutant : std::uint8_t {
+  none,
+  no_rearm_on_release,        // a wake during a run is forgotten
+  clear_after_run,            // the bit is cleared after the poll instead of before
+  no_summary_recheck,         // a summary bit is lowered without looking at the leaf again
+  summary_only_if_word_zero,  // the summary is raised only by the first bit of a leaf
+  no_park_recheck,            // the worker sleeps without looking again
+  trust_late_wake,            // a claimed bit is believed without asking the suspension
+  drop_wake,                  // one wake in `rate` is dropped
+  double_run,                 // one poll in `rate` ignores that the task runs already
+  leak_descriptor,            // one runtime start in `rate` leaks a descriptor
+  skip_rearm_sometimes,       // one re-arm in `rate` is skipped
+};
+
+}  // namespace paceline::core
