@@ -4,6 +4,7 @@
 // what to do; the types below are the outcomes a caller may want to tell apart.
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 #include <string>
 
@@ -12,9 +13,9 @@ namespace paceline {
 /// Thrown by a suspended (or about to be suspended) cancellable await when the task was asked to
 /// stop. Let it propagate: it unwinds the task, and an unjoined task that ends with it is not
 /// reported as a failure.
-class operation_cancelled : public std::runtime_error {
+class operation_cancelled : public std::exception {
  public:
-  operation_cancelled();
+  const char* what() const noexcept override;
 };
 
 /// Thrown by spawn, block_on and schedule once the runtime was asked to stop. Nothing was started.

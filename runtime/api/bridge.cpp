@@ -219,8 +219,9 @@ void throw_bad_duration() {
 
 namespace paceline {
 
-operation_cancelled::operation_cancelled()
-    : std::runtime_error("the task was asked to stop while it was suspended") {}
+const char* operation_cancelled::what() const noexcept {
+  return "the task was asked to stop while it was suspended";
+}
 runtime_stopped::runtime_stopped(const std::string& what) : std::runtime_error(what) {}
 task_abandoned::task_abandoned(const std::string& what) : std::runtime_error(what) {}
 

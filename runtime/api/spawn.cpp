@@ -29,7 +29,7 @@ using detail::PromiseBase;
 constexpr std::size_t kNameMax = 255;
 
 unsigned class_of(const Slot& slot) noexcept {
-  return Group::of(slot).segment->collection->class_index();
+  return Group::of(slot).home().collection->class_index();
 }
 
 /// The class of a task that asks for none: that of the task that spawns it.

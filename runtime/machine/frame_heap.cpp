@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/bits.hpp"
+#include "base/sizes.hpp"
 #include "machine/machine.hpp"
 #include "machine/sanitizer.hpp"
 
@@ -11,42 +12,71 @@ namespace paceline::core {
 
 namespace {
 
-// --- chunks -----------------------------------------------------------------------------------
-// Mapped two megabytes at a time, for huge pages; never unmapped, only discarded.
+// --- regions --------------------------------------------------------------------------------
+// Two megabytes of chunks, for huge pages; never unmapped, only discarded. The records live outside:
+// a link written into a discarded chunk would bring its page back, on huge pages the whole region.
 
-struct SpareChunk {
-  SpareChunk* next;
+constexpr std::size_t kRegionBytes = 2 * 1024 * 1024;
+constexpr unsigned kRegionChunks = kRegionBytes / Chunk::kBytes;
+
+}  // namespace
+
+struct Region {
+  char* base = nullptr;
+  Word spare = 0;       // chunks nobody uses
+  Region* next = nullptr;  // in the list of regions with spare chunks
+  bool listed = false;
 };
 
-constinit Mutex chunk_lock{LockRank::memory};
-constinit SpareChunk* spare_chunks = nullptr;
-constinit char* region_next = nullptr;
-constinit char* region_end = nullptr;
-constexpr std::size_t kRegionBytes = 2 * 1024 * 1024;
+namespace {
+
+constinit Mutex region_lock{LockRank::memory};
+constinit Region* regions_with_spares = nullptr;
 
 Chunk* take_chunk() noexcept {
-  LockGuard lock(chunk_lock);
-  if (spare_chunks != nullptr) {
-    SpareChunk* spare = spare_chunks;
-    spare_chunks = spare->next;
-    return ::new (spare) Chunk;
-  }
-  if (region_next == region_end) {
-    auto* region = static_cast<char*>(machine::map(kRegionBytes, kRegionBytes));
+  LockGuard lock(region_lock);
+  Region* region = regions_with_spares;
+  if (region == nullptr) {
+    region = new (std::nothrow) Region;
     if (region == nullptr) return nullptr;
-    machine::prefer_huge_pages(region, kRegionBytes);
-    region_next = region;
-    region_end = region + kRegionBytes;
+    region->base = static_cast<char*>(machine::map(kRegionBytes, kRegionBytes));
+    if (region->base == nullptr) {
+      delete region;
+      return nullptr;
+    }
+    machine::prefer_huge_pages(region->base, kRegionBytes);
+    region->spare = all_bits(kRegionChunks);
+    region->listed = true;
+    regions_with_spares = region;
   }
-  Chunk* chunk = ::new (region_next) Chunk;
-  region_next += Chunk::kBytes;
+  const unsigned index = lowest(region->spare);
+  region->spare = without_lowest(region->spare);
+  if (region->spare == 0) {
+    regions_with_spares = region->next;
+    region->listed = false;
+  }
+  Chunk* chunk = ::new (region->base + index * Chunk::kBytes) Chunk;
+  chunk->region = region;
   return chunk;
 }
 
-void discard_chunk(Chunk* chunk) noexcept {
-  machine::discard(chunk, Chunk::kBytes);
-  LockGuard lock(chunk_lock);
-  spare_chunks = ::new (chunk) SpareChunk{spare_chunks};
+void give_chunk_back(Chunk* chunk) noexcept {
+  Region& region = *chunk->region;
+  LockGuard lock(region_lock);
+  const auto index =
+      static_cast<unsigned>((reinterpret_cast<char*>(chunk) - region.base) / Chunk::kBytes);
+  region.spare |= bit(index);
+  // A region that is wholly free goes in one piece, which leaves its huge page whole.
+  if (region.spare == all_bits(kRegionChunks)) {
+    machine::discard(region.base, kRegionBytes);
+  } else {
+    machine::discard(chunk, Chunk::kBytes);
+  }
+  if (!region.listed) {
+    region.listed = true;
+    region.next = regions_with_spares;
+    regions_with_spares = &region;
+  }
 }
 
 // --- heaps ------------------------------------------------------------------------------------
@@ -247,7 +277,7 @@ std::size_t FrameHeap::trim(std::size_t keep) noexcept {
     Chunk* chunk = empty_;
     empty_ = chunk->next;
     --empty_count_;
-    discard_chunk(chunk);
+    give_chunk_back(chunk);
     ++given_back;
   }
   return given_back;

@@ -14,6 +14,7 @@
 namespace paceline::core {
 
 class FrameHeap;
+struct Region;
 
 /// A block on a free list.
 struct FreeBlock {
@@ -36,6 +37,7 @@ struct Chunk {
   std::uint32_t block_bytes = 0;
   std::uint32_t size_class = 0;
   bool listed = false;        // in its class's list of chunks with free blocks
+  Region* region = nullptr;
   FrameHeap* owner = nullptr;
   Chunk* next = nullptr;      // in that list, or in the list of empty chunks
   Chunk* previous = nullptr;

@@ -19,10 +19,7 @@ void* map_group() noexcept {
   return memory;
 }
 
-constexpr GroupSource kMappedGroups{
-    &map_group, [](Slot* slots, unsigned pages) noexcept {
-      machine::discard(slots, pages * kPageSlots * sizeof(Slot));
-    }};
+constexpr GroupSource kMappedGroups{&map_group, &machine::discard};
 
 static_assert(kPageSlots * sizeof(Slot) == 4096,
               "a page of slots is a page of memory, so that it can be given back alone");

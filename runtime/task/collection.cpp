@@ -21,40 +21,6 @@ void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource&
 }
 
 // ---------------------------------------------------------------------------------------------
-// Pages in and out of use. A cold page has no memory behind its slots; its floor remembers the
-// generations that were used up, so an ancient waker never meets its own number again.
-
-void TaskCollection::warm(Group& group, unsigned page) noexcept {
-  Slot* slots = group.page_slots(page);
-  const std::uint64_t floor = group.pages[page].generation_floor;
-  for (unsigned i = 0; i < kPageSlots; ++i) slots[i].state.reset(floor);
-}
-
-void TaskCollection::chill(Group& group, unsigned page) noexcept {
-  Slot* slots = group.page_slots(page);
-  std::uint64_t highest_used = 0;
-  for (unsigned i = 0; i < kPageSlots; ++i) {
-    const std::uint64_t word = slots[i].state.peek(std::memory_order_relaxed);
-    check(StateWord::phase_of(word) == Phase::vacant, "a page that is given back has no tasks");
-    if (StateWord::generation_of(word) > highest_used) {
-      highest_used = StateWord::generation_of(word);
-    }
-  }
-  group.pages[page].generation_floor = highest_used;
-}
-
-/// Gives the memory behind chilled pages back, neighbours together: each call makes every core flush
-/// its translations.
-void TaskCollection::discard(Group& group, Word pages) noexcept {
-  while (pages != 0) {
-    const unsigned first = lowest(pages);
-    const auto run = static_cast<unsigned>(std::countr_one(pages >> first));
-    source_->discard(group.page_slots(first), run);
-    pages &= run >= 64 ? 0 : ~(all_bits(run) << first);
-  }
-}
-
-// ---------------------------------------------------------------------------------------------
 // Role home: plain words, one thread.
 
 Slot* TaskCollection::take_home() noexcept {
@@ -67,14 +33,8 @@ Slot* TaskCollection::take_home() noexcept {
   return slot;
 }
 
-void TaskCollection::list_open(Group& group) noexcept {
-  if (group.listed) return;
-  group.listed = true;
-  group.next_open = open_;
-  open_ = &group;
-}
-
-void TaskCollection::collect_freed(Group& group) noexcept {
+/// Takes back what others freed. True if the group has free slots now.
+bool TaskCollection::collect_freed(Group& group) noexcept {
   // Parent first, then child: the mirror image of release(), so a free that comes in between is
   // either collected now or leaves the parent raised. Acquire pairs with release(): the next
   // tenant must not see the last one's late writes.
@@ -83,9 +43,10 @@ void TaskCollection::collect_freed(Group& group) noexcept {
     group.pages[page].free_home |= back;
     if (back != 0) group.available |= bit(page);
   });
-  if (group.available != 0) list_open(group);
+  return group.available != 0;
 }
 
+/// Makes one of the group's pages the current one. False if it has no free slot and no cold page.
 bool TaskCollection::open_page(Group& group) noexcept {
   if (group.available == 0) {
     const Word cold = group.cold.load(std::memory_order_relaxed);
@@ -104,24 +65,25 @@ bool TaskCollection::open_page(Group& group) noexcept {
 
 bool TaskCollection::refill_home() noexcept {
   for (;;) {
-    while (open_ != nullptr) {
-      Group& group = *open_;
-      if (group.available == 0) collect_freed(group);
-      if (open_page(group)) return true;
-      open_ = group.next_open;
-      group.listed = false;
-    }
     const unsigned segments = segment_count();
     for (unsigned s = 0; s < segments; ++s) {
-      Segment* segment = segment_at(s);
-      each_bit(segment->freed.exchange(0, std::memory_order_seq_cst), [&](unsigned g) {
-        collect_freed(*segment->groups[g].load(std::memory_order_acquire));
+      Segment& segment = *segment_at(s);
+      for (; segment.open != 0; segment.open = without_lowest(segment.open)) {
+        if (open_page(*segment.groups[lowest(segment.open)].load(std::memory_order_acquire))) {
+          return true;
+        }
+      }
+    }
+    bool collected = false;
+    for (unsigned s = 0; s < segments; ++s) {
+      Segment& segment = *segment_at(s);
+      each_bit(segment.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned g) {
+        if (!collect_freed(*segment.groups[g].load(std::memory_order_acquire))) return;
+        segment.open |= bit(g);
+        collected = true;
       });
     }
-    if (open_ != nullptr) continue;
-    Group* group = grow(Role::home);
-    if (group == nullptr) return false;
-    list_open(*group);
+    if (!collected && !rouse(Role::home) && !grow(Role::home)) return false;
   }
 }
 
@@ -129,17 +91,20 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
   Group& group = Group::of(slot);
   const unsigned page = group.page_index(slot);
   const Word mask = bit(group.bit_index(slot));
+  Segment& segment = group.home();
   if (at_home && group.role == Role::home) {
     group.pages[page].free_home |= mask;
     group.available |= bit(page);
-    group.segment->collection->list_open(group);
+    segment.open |= bit(group.index);
     return;
   }
+  const bool home_role = group.role == Role::home;
+  const unsigned index = group.index;
   // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
   // slot. Seq_cst because the summary above it is the handshake of raise_bit.
   group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);
   raise_bit(group.freed, bit(page));
-  if (group.role == Role::home) raise_bit(group.segment->freed, bit(group.index));
+  if (home_role) raise_bit(segment.freed, bit(index));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -183,61 +148,121 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
     if (Group* hint = hint_[r].load(std::memory_order_acquire)) {
       if (Slot* slot = claim(*hint)) return slot;
     }
-    for (Group* group = of_role_[r].load(std::memory_order_acquire); group != nullptr;
-         group = group->next_of_role) {
-      if (Slot* slot = claim(*group)) {
+    const unsigned segments = segment_count();
+    for (unsigned s = 0; s < segments; ++s) {
+      Segment& segment = *segment_at(s);
+      Word groups = segment.of_role[r].load(std::memory_order_acquire) &
+                    ~segment.dormant.load(std::memory_order_acquire);
+      for (; groups != 0; groups = without_lowest(groups)) {
+        Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);
+        Slot* slot = claim(*group);
+        if (slot == nullptr) continue;
         hint_[r].store(group, std::memory_order_release);
         return slot;
       }
     }
-    if (grow(role) == nullptr) return nullptr;
+    if (!rouse(role) && !grow(role)) return nullptr;
   }
 }
 
 // ---------------------------------------------------------------------------------------------
+// Groups in and out of use, under `growth_`.
 
-Group* TaskCollection::grow(Role role) noexcept {
-  LockGuard lock(growth_);
+/// Fills in what a new or dormant group must know. Its words are zero, but for stray bits of late
+/// wakers, which stay: they resume nobody.
+void TaskCollection::furnish(Segment& segment, unsigned index, Group& group, Role role) noexcept {
+  for (auto& page : group.pages) page.generation_floor = segment.floor[index];
+  group.role = role;
+  group.index = index;
+  group.segment.store(&segment, std::memory_order_release);
+  // Release. Pairs: claim. Publishes: the floors.
+  group.cold.store(all_bits(kGroupPages), std::memory_order_release);
+  segment.dormant.fetch_and(~bit(index), std::memory_order_acq_rel);
+  if (role == Role::home) segment.open |= bit(index);
+}
+
+/// Takes a dormant group back into use. False if there is none.
+bool TaskCollection::rouse(Role role) noexcept {
   const auto r = static_cast<unsigned>(role);
-  // Another spawner may have grown the role while we waited for the lock.
-  Group* newest = of_role_[r].load(std::memory_order_relaxed);
-  if (role != Role::home && newest != nullptr &&
-      newest->cold.load(std::memory_order_relaxed) != 0) {
-    return newest;
+  LockGuard lock(growth_);
+  const unsigned segments = segment_count();
+  for (unsigned s = 0; s < segments; ++s) {
+    Segment& segment = *segment_at(s);
+    const Word candidates = segment.of_role[r].load(std::memory_order_relaxed) &
+                            segment.dormant.load(std::memory_order_relaxed);
+    if (candidates == 0) continue;
+    const unsigned index = lowest(candidates);
+    furnish(segment, index, *segment.groups[index].load(std::memory_order_relaxed), role);
+    return true;
   }
+  return false;
+}
+
+/// Adds a group. False if memory or the directory is exhausted.
+bool TaskCollection::grow(Role role) noexcept {
+  const auto r = static_cast<unsigned>(role);
+  LockGuard lock(growth_);
   unsigned segments = segment_count_.load(std::memory_order_relaxed);
   if (segments == 0 || last_groups_ == kSegmentGroups) {
-    if (segments == kSegments) return nullptr;
+    if (segments == kSegments) return false;
     auto* segment = new (std::nothrow) Segment;
-    if (segment == nullptr) return nullptr;
+    if (segment == nullptr) return false;
     segment->collection = this;
+    for (auto& floor : segment->floor) floor = 1;  // generation 0 is what discarded memory shows
     segments_[segments].store(segment, std::memory_order_release);
     segment_count_.store(++segments, std::memory_order_release);
     last_groups_ = 0;
   }
   Segment& segment = *segments_[segments - 1].load(std::memory_order_relaxed);
   void* memory = source_->map();
-  if (memory == nullptr) return nullptr;
-  // The slots stay untouched, so an unused page costs no memory: everything but the words set here
-  // starts as zero, which is what the mapping holds.
+  if (memory == nullptr) return false;
+  // Not constructed: every word of a group starts as zero, which is what the mapping holds, and the
+  // slots stay untouched until a page is used.
   auto* group = static_cast<Group*>(memory);
-  for (auto& page : group->pages) ::new (&page) WakerPage;
-  group->role = role;
-  group->segment = &segment;
-  group->index = last_groups_;
-  group->cold.store(all_bits(kGroupPages), std::memory_order_relaxed);
-  group->next_of_role = newest;
-  // Release. Pairs: every acquire load of these pointers. Publishes: the group's fields.
-  segment.groups[last_groups_++].store(group, std::memory_order_release);
-  of_role_[r].store(group, std::memory_order_release);
-  hint_[r].store(group, std::memory_order_release);
-  return group;
+  const unsigned index = last_groups_++;
+  furnish(segment, index, *group, role);
+  // Release. Pairs: every acquire load of these words. Publishes: the group's fields.
+  segment.groups[index].store(group, std::memory_order_release);
+  segment.of_role[r].fetch_or(bit(index), std::memory_order_acq_rel);
+  if (role != Role::home) hint_[r].store(group, std::memory_order_release);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------
-// Giving memory back.
+// Pages in and out of use. A cold page has no memory behind its slots; its floor remembers the
+// generations that were used up, so an ancient waker never meets its own number again.
 
-std::size_t TaskCollection::trim_home(Group& group) noexcept {
+void TaskCollection::warm(Group& group, unsigned page) noexcept {
+  Slot* slots = group.page_slots(page);
+  const std::uint64_t floor = group.pages[page].generation_floor;
+  for (unsigned i = 0; i < kPageSlots; ++i) slots[i].state.reset(floor);
+}
+
+void TaskCollection::chill(Group& group, unsigned page) noexcept {
+  Slot* slots = group.page_slots(page);
+  std::uint64_t highest_used = 0;
+  for (unsigned i = 0; i < kPageSlots; ++i) {
+    const std::uint64_t word = slots[i].state.peek(std::memory_order_relaxed);
+    check(StateWord::phase_of(word) == Phase::vacant, "a page that is given back has no tasks");
+    if (StateWord::generation_of(word) > highest_used) {
+      highest_used = StateWord::generation_of(word);
+    }
+  }
+  group.pages[page].generation_floor = highest_used;
+}
+
+/// Gives the memory behind chilled pages back, neighbours together: each call makes every core flush
+/// its translations.
+void TaskCollection::discard_pages(Group& group, Word pages) noexcept {
+  while (pages != 0) {
+    const unsigned first = lowest(pages);
+    const auto run = static_cast<unsigned>(std::countr_one(pages >> first));
+    source_->discard(group.page_slots(first), run * kPageSlots * sizeof(Slot));
+    pages &= ~(all_bits(run) << first);
+  }
+}
+
+void TaskCollection::trim_home(Group& group) noexcept {
   collect_freed(group);
   Word given_back = 0;
   for (unsigned page = 0; page < kGroupPages; ++page) {
@@ -246,15 +271,14 @@ std::size_t TaskCollection::trim_home(Group& group) noexcept {
     group.pages[page].free_home = 0;
     given_back |= bit(page);
   }
-  discard(group, given_back);
+  discard_pages(group, given_back);
   group.available &= ~given_back;
   group.cold.store(group.cold.load(std::memory_order_relaxed) | given_back,
                    std::memory_order_release);
-  list_open(group);
-  return count(given_back);
+  if (group.available != 0 || given_back != 0) group.home().open |= bit(group.index);
 }
 
-std::size_t TaskCollection::trim_shared(Group& group) noexcept {
+void TaskCollection::trim_shared(Group& group) noexcept {
   Word given_back = 0;
   each_bit(group.freed.load(std::memory_order_acquire), [&](unsigned page) {
     Word all = all_bits(kPageSlots);
@@ -266,25 +290,54 @@ std::size_t TaskCollection::trim_shared(Group& group) noexcept {
       given_back |= bit(page);
     }
   });
-  discard(group, given_back);
+  discard_pages(group, given_back);
   // Release. Pairs: claim. Publishes: the pages' floors, and that their memory is gone.
   group.cold.fetch_or(given_back, std::memory_order_acq_rel);
-  return count(given_back);
 }
 
-std::size_t TaskCollection::trim() noexcept {
-  std::size_t given_back = 0;
-  const unsigned segments = segment_count();
-  for (unsigned s = 0; s < segments; ++s) {
-    for (auto& entry : segment_at(s)->groups) {
-      Group* group = entry.load(std::memory_order_acquire);
-      if (group == nullptr) break;
-      given_back += group->role == Role::home ? trim_home(*group) : trim_shared(*group);
-    }
+/// A group whose pages are all cold gives the rest of its memory back, too.
+void TaskCollection::put_to_sleep(Segment& segment, unsigned index, Group& group) noexcept {
+  // Taking every cold bit at once makes the group ours, as with a shared page.
+  Word all = all_bits(kGroupPages);
+  if (!group.cold.compare_exchange_strong(all, 0, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed)) {
+    return;
   }
+  std::uint64_t floor = segment.floor[index];
+  for (const auto& page : group.pages) {
+    if (page.generation_floor > floor) floor = page.generation_floor;
+  }
+  segment.floor[index] = floor;
+  const auto r = static_cast<unsigned>(group.role);
+  Group* hinted = &group;
+  hint_[r].compare_exchange_strong(hinted, nullptr, std::memory_order_acq_rel);
+  segment.open &= ~bit(index);
+  segment.dormant.fetch_or(bit(index), std::memory_order_acq_rel);
+  group.segment.store(nullptr, std::memory_order_release);
+  source_->discard(&group, sizeof(Group));
+}
+
+void TaskCollection::trim() noexcept {
   current_ = nullptr;
   current_group_ = nullptr;
-  return given_back;
+  LockGuard lock(growth_);
+  const unsigned segments = segment_count();
+  for (unsigned s = 0; s < segments; ++s) {
+    Segment& segment = *segment_at(s);
+    for (unsigned g = 0; g < kSegmentGroups; ++g) {
+      Group* group = segment.groups[g].load(std::memory_order_acquire);
+      if (group == nullptr) break;
+      if ((segment.dormant.load(std::memory_order_relaxed) & bit(g)) != 0) continue;
+      if (group->role == Role::home) {
+        trim_home(*group);
+      } else {
+        trim_shared(*group);
+      }
+      if (group->cold.load(std::memory_order_relaxed) == all_bits(kGroupPages)) {
+        put_to_sleep(segment, g, *group);
+      }
+    }
+  }
 }
 
 }  // namespace paceline::core

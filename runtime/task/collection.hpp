@@ -38,7 +38,8 @@ enum class Role : std::uint8_t {
 };
 
 /// 64 pages and the first summary level. Aligned to a power of two, so that a slot's address gives
-/// its group, page and bit by arithmetic.
+/// its group, page and bit by arithmetic. A group without tasks may be *dormant*: it has no memory
+/// and reads as zero, `segment` included, until it is used again.
 ///
 /// Writers: `ready`: raised by any thread, lowered by the home worker. `freed`: any thread (see
 /// Role). `cold`: whoever takes a page into use or gives it back. `available`: home worker.
@@ -51,10 +52,7 @@ struct Group {
   Atomic<Word> cold{0};
 
   alignas(kCacheLine) Word available = 0;  // role home: pages with free slots
-  bool listed = false;                     // role home: in the collection's open list
-  Group* next_open = nullptr;
-  Group* next_of_role = nullptr;
-  Segment* segment = nullptr;
+  Atomic<Segment*> segment{nullptr};       // null while dormant
   unsigned index = 0;
   Role role = Role::home;
 
@@ -63,6 +61,7 @@ struct Group {
   alignas(power_of_two_above(kPageSlots * sizeof(Slot))) Slot slots[kGroupPages * kPageSlots];
 
   static Group& of(const Slot& slot) noexcept;
+  Segment& home() const noexcept { return *segment.load(std::memory_order_relaxed); }
   unsigned page_index(const Slot& slot) const noexcept {
     return static_cast<unsigned>(&slot - slots) / kPageSlots;
   }
@@ -78,11 +77,15 @@ inline Group& Group::of(const Slot& slot) noexcept {
   return *reinterpret_cast<Group*>(reinterpret_cast<std::uintptr_t>(&slot) & ~(kGroupAlign - 1));
 }
 
-/// 64 groups and the second summary level.
+/// 64 groups, the second summary level, and what must be known of a dormant group.
 struct Segment {
   alignas(kCacheLine) Atomic<Word> ready{0};  // groups that may have ready pages
   alignas(kCacheLine) Atomic<Word> freed{0};  // role home: groups with slots freed by others
+  Atomic<Word> dormant{0};                    // groups without memory
+  Atomic<Word> of_role[3] = {};               // which groups serve a Role
+  Word open = 0;                              // role home: groups that may have free slots
   TaskCollection* collection = nullptr;
+  std::uint64_t floor[kSegmentGroups] = {};   // generations a dormant group has used up
   Atomic<Group*> groups[kSegmentGroups] = {};
 };
 
@@ -90,8 +93,8 @@ struct Segment {
 struct GroupSource {
   /// Zeroed memory of sizeof(Group) aligned to kGroupAlign that is never unmapped; null if none.
   void* (*map)() noexcept;
-  /// Gives the physical memory of `pages` pages of slots back; it reads as zero afterwards.
-  void (*discard)(Slot* slots, unsigned pages) noexcept;
+  /// Gives physical memory within a group back; it reads as zero afterwards.
+  void (*discard)(void* memory, std::size_t bytes) noexcept;
 };
 
 /// The slots of one class on one worker.
@@ -115,8 +118,8 @@ class TaskCollection {
   /// Takes a vacant slot back. `at_home`: the caller is the home worker.
   static void release(Slot& slot, bool at_home) noexcept;
 
-  /// Gives the memory of pages without tasks back. Home worker. Returns how many.
-  std::size_t trim() noexcept;
+  /// Gives the memory of pages and groups without tasks back. Home worker.
+  void trim() noexcept;
 
   /// Calls visit(group, page, mapped) for every page that has memory. Any thread.
   template <class Visit>
@@ -124,9 +127,11 @@ class TaskCollection {
     const unsigned segments = segment_count();
     for (unsigned s = 0; s < segments; ++s) {
       Segment* segment = segment_at(s);
-      for (auto& entry : segment->groups) {
-        Group* group = entry.load(std::memory_order_acquire);
+      const Word asleep = segment->dormant.load(std::memory_order_acquire);
+      for (unsigned g = 0; g < kSegmentGroups; ++g) {
+        Group* group = segment->groups[g].load(std::memory_order_acquire);
         if (group == nullptr) break;
+        if ((asleep & bit(g)) != 0) continue;
         each_bit(~group->cold.load(std::memory_order_acquire) & all_bits(kGroupPages),
                  [&](unsigned page) { visit(*group, page); });
       }
@@ -144,15 +149,18 @@ class TaskCollection {
   Slot* take_home() noexcept;
   bool refill_home() noexcept;
   bool open_page(Group& group) noexcept;
-  void collect_freed(Group& group) noexcept;
-  void list_open(Group& group) noexcept;
-  Group* grow(Role role) noexcept;
+  bool collect_freed(Group& group) noexcept;
   Slot* claim(Group& group) noexcept;
-  std::size_t trim_home(Group& group) noexcept;
-  std::size_t trim_shared(Group& group) noexcept;
+  bool grow(Role role) noexcept;
+  bool rouse(Role role) noexcept;
+  static void furnish(Segment& segment, unsigned index, Group& group, Role role) noexcept;
   static void warm(Group& group, unsigned page) noexcept;
+
+  void trim_home(Group& group) noexcept;
+  void trim_shared(Group& group) noexcept;
   static void chill(Group& group, unsigned page) noexcept;
-  void discard(Group& group, Word pages) noexcept;
+  void discard_pages(Group& group, Word pages) noexcept;
+  void put_to_sleep(Segment& segment, unsigned index, Group& group) noexcept;
 
   Port* port_ = nullptr;
   const GroupSource* source_ = nullptr;
@@ -161,11 +169,9 @@ class TaskCollection {
   // Home worker.
   WakerPage* current_ = nullptr;
   Group* current_group_ = nullptr;
-  Group* open_ = nullptr;
 
   // Any thread. Index: Role.
   alignas(kCacheLine) Atomic<Group*> hint_[3] = {};
-  Atomic<Group*> of_role_[3] = {};
 
   Atomic<unsigned> segment_count_{0};
   Atomic<Segment*> segments_[kSegments] = {};
@@ -204,9 +210,8 @@ inline void raise_bit(Atomic<Word>& parent, Word mask) noexcept {
 }
 
 /// Makes a page's bits reachable from its port. Any thread.
-inline void raise(Group& group, unsigned page) noexcept {
+inline void raise(Group& group, Segment& segment, unsigned page) noexcept {
   raise_bit(group.ready, bit(page));
-  Segment& segment = *group.segment;
   raise_bit(segment.ready, bit(group.index));
   TaskCollection& collection = *segment.collection;
   raise_bit(collection.port().classes, bit(collection.class_index()));
@@ -220,19 +225,30 @@ inline Word notify(Slot& slot) noexcept {
   const Word own = bit(group.bit_index(slot));
   const Word before = group.pages[page].notify(group.bit_index(slot));
   probe(Site::wake_after_bit);
-  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) raise(group, page);
-  Port& port = group.segment->collection->port();
+  // Null: a late waker's task is long gone and its group dormant; the bit it left resumes nobody.
+  Segment* segment = group.segment.load(std::memory_order_acquire);
+  if (segment == nullptr) return before;
+  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) raise(group, *segment, page);
+  Port& port = segment->collection->port();
   probe(Site::wake_before_unpark);
   port.work_added(port, (before & ~own) != 0);
   return before;
 }
 
-/// A wake from outside the home worker's own bookkeeping.
+/// The port that answers for a live task's slot.
+inline Port& port_of(const Slot& slot) noexcept {
+  return Group::of(slot).home().collection->port();
+}
+
+/// A wake of a live task from outside the home worker's own bookkeeping.
 inline void wake_remote(Slot& slot) noexcept {
-  Group& group = Group::of(slot);
-  Port& port = group.segment->collection->port();
   if (planted(Mutant::drop_wake)) return;
+  Group& group = Group::of(slot);
+  // Read before the wake: afterwards the task may end and its group fall asleep.
+  Segment* segment = group.segment.load(std::memory_order_acquire);
   const bool coalesced = (notify(slot) & bit(group.bit_index(slot))) != 0;
+  if (segment == nullptr) return;
+  Port& port = segment->collection->port();
   port.remote_wakes.fetch_add(1, std::memory_order_relaxed);
   if (coalesced) port.remote_coalesced.fetch_add(1, std::memory_order_relaxed);
 }
@@ -245,7 +261,7 @@ inline bool notify_home(Slot& slot) noexcept {
   const unsigned index = group.bit_index(slot);
   const bool fresh = (group.pages[page].next.load(std::memory_order_relaxed) & bit(index)) == 0;
   group.pages[page].notify_home(index);
-  raise(group, page);
+  raise(group, group.home(), page);
   return fresh;
 }
 
@@ -253,15 +269,9 @@ inline bool notify_home(Slot& slot) noexcept {
 inline void wake(Slot& slot, std::uint64_t generation) noexcept {
   if (slot.state.holds(generation)) {
     wake_remote(slot);
-  } else {
-    Port& port = Group::of(slot).segment->collection->port();
-    port.remote_stale.fetch_add(1, std::memory_order_relaxed);
+  } else if (Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire)) {
+    segment->collection->port().remote_stale.fetch_add(1, std::memory_order_relaxed);
   }
-}
-
-/// The port that answers for a slot.
-inline Port& port_of(const Slot& slot) noexcept {
-  return Group::of(slot).segment->collection->port();
 }
 
 }  // namespace paceline::core
