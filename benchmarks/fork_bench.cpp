@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What does it cost to split work in two and wait for both halves? The classic recursive cases, each
-// with a task per call, through when_all. They do not answer how a parallel algorithm should be
-// written: a real one would stop splitting earlier.
+// What does it cost to split work in two and wait for both halves? The classic recursive cases,
+// each with a task per call, through when_all. They do not answer how a parallel algorithm should
+// be written: a real one would stop splitting earlier.
 #include <array>
 #include <memory>
 #include <vector>
@@ -32,14 +32,15 @@ task<std::uint64_t> fib(std::uint64_t n) {
   co_return a + b;
 }
 
-std::uint64_t fib_serial(std::uint64_t n) { return n < 2 ? n : fib_serial(n - 1) + fib_serial(n - 2); }
-
-/// Calls of fib that fib(n) makes, itself included: 2 fib(n + 1) - 1.
-double fib_calls(std::uint64_t n) {
-  return 2.0 * static_cast<double>(fib_serial(n + 1)) - 1.0;
+std::uint64_t fib_serial(std::uint64_t n) {
+  return n < 2 ? n : fib_serial(n - 1) + fib_serial(n - 2);
 }
 
-const Register fib_case({"fork/fib", "ns/call", "naive parallel Fibonacci of n (25), a task per call",
+/// Calls of fib that fib(n) makes, itself included: 2 fib(n + 1) - 1.
+double fib_calls(std::uint64_t n) { return 2.0 * static_cast<double>(fib_serial(n + 1)) - 1.0; }
+
+const Register fib_case({"fork/fib", "ns/call",
+                         "naive parallel Fibonacci of n (25), a task per call",
                          [](const Settings& s) {
                            const std::uint64_t n = s.n != 0 ? s.n : 25;
                            auto rt = make_runtime(s);
@@ -69,8 +70,8 @@ task<std::uint64_t> skynet(std::uint64_t first, std::uint64_t leaves) {
 }
 
 const Register skynet_case(
-    {"fork/skynet", "ns/leaf", "a tree of tasks, ten children each, n leaves (100000, a power of 10)",
-     [](const Settings& s) {
+    {"fork/skynet", "ns/leaf",
+     "a tree of tasks, ten children each, n leaves (100000, a power of 10)", [](const Settings& s) {
        std::uint64_t n = 1;
        while (n * 10 <= (s.n != 0 ? s.n : 100'000)) n *= 10;
        auto rt = make_runtime(s);
@@ -131,26 +132,23 @@ task<Count> queens(Board board, std::size_t n) {
 }
 
 // Sloane's A000170.
-constexpr std::array<std::uint64_t, 13> kSolutions = {1, 1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2680, 14200};
+constexpr std::array<std::uint64_t, 13> kSolutions = {1,  1,  0,   0,   2,    10,   4,
+                                                      40, 92, 352, 724, 2680, 14200};
 
-const Register queens_case({"fork/nqueens", "ns/task", "n queens (9), a task per placed queen",
-                            [](const Settings& s) {
-                              const std::uint64_t n = std::min<std::uint64_t>(s.n != 0 ? s.n : 9, 12);
-                              auto rt = make_runtime(s);
-                              return Prepared{[=] {
-                                                const Stopwatch watch;
-                                                const Count count =
-                                                    rt->block_on(queens(Board{}, n));
-                                                const double ns = watch.ns();
-                                                require(count.solutions == kSolutions[n],
-                                                        "the number of solutions");
-                                                return Sample{
-                                                    ns / static_cast<double>(count.tasks),
-                                                    mix(mix(kHashStart, count.solutions),
-                                                        count.tasks)};
-                                              },
-                                              params(s, n)};
-                            }});
+const Register queens_case(
+    {"fork/nqueens", "ns/task", "n queens (9), a task per placed queen", [](const Settings& s) {
+       const std::uint64_t n = std::min<std::uint64_t>(s.n != 0 ? s.n : 9, 12);
+       auto rt = make_runtime(s);
+       return Prepared{[=] {
+                         const Stopwatch watch;
+                         const Count count = rt->block_on(queens(Board{}, n));
+                         const double ns = watch.ns();
+                         require(count.solutions == kSolutions[n], "the number of solutions");
+                         return Sample{ns / static_cast<double>(count.tasks),
+                                       mix(mix(kHashStart, count.solutions), count.tasks)};
+                       },
+                       params(s, n)};
+     }});
 
 // --- fork/matmul ---
 
@@ -206,26 +204,25 @@ const Register matmul_case(
          m->a.push_back(static_cast<double>(i % 7));
          m->b.push_back(static_cast<double>(i % 5));
        }
-       return Prepared{[=] {
-                         m->c.assign(n * n, 0.0);
-                         const Stopwatch watch;
-                         rt->block_on(multiply({m->a.data(), n, n}, {m->b.data(), n, n},
-                                               {m->c.data(), n, n}));
-                         const double ns = watch.ns();
-                         // Small integers: exact, so every element can be checked by a row sum.
-                         double trace = 0;
-                         for (std::size_t i = 0; i < n; ++i) {
-                           double expected = 0;
-                           for (std::size_t k = 0; k < n; ++k) {
-                             expected += m->a[i * n + k] * m->b[k * n + i];
-                           }
-                           require(m->c[i * n + i] == expected, "the diagonal of the product");
-                           trace += expected;
-                         }
-                         return Sample{ns / 1e6,
-                                       mix(kHashStart, static_cast<std::uint64_t>(trace))};
-                       },
-                       params(s, n)};
+       return Prepared{
+           [=] {
+             m->c.assign(n * n, 0.0);
+             const Stopwatch watch;
+             rt->block_on(multiply({m->a.data(), n, n}, {m->b.data(), n, n}, {m->c.data(), n, n}));
+             const double ns = watch.ns();
+             // Small integers: exact, so every element can be checked by a row sum.
+             double trace = 0;
+             for (std::size_t i = 0; i < n; ++i) {
+               double expected = 0;
+               for (std::size_t k = 0; k < n; ++k) {
+                 expected += m->a[i * n + k] * m->b[k * n + i];
+               }
+               require(m->c[i * n + i] == expected, "the diagonal of the product");
+               trace += expected;
+             }
+             return Sample{ns / 1e6, mix(kHashStart, static_cast<std::uint64_t>(trace))};
+           },
+           params(s, n)};
      }});
 
 }  // namespace

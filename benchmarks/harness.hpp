@@ -2,8 +2,8 @@
 // pacebench: a case is a function that does a fixed amount of work and says how long it took and
 // what it computed. The harness repeats it and reports median, MAD, min and max.
 //
-// What it answers: how much one operation costs on this machine now, and, from one run, the ratio of
-// two cases. What it does not: absolute speed on another machine or day.
+// What it answers: how much one operation costs on this machine now, and, from one run, the ratio
+// of two cases. What it does not: absolute speed on another machine or day.
 #pragma once
 
 #include <chrono>

@@ -50,28 +50,30 @@ task<void> start_sleepers(Countdown& countdown, std::uint64_t n, std::chrono::na
   co_await countdown.done.receive();
 }
 
-const Register sleep_case(
-    {"timer/sleep", "ns/task", "n tasks (10000) that sleep 1 ms once, until all have ended",
-     [](const Settings& s) {
-       const std::uint64_t n = s.n != 0 ? s.n : 10'000;
-       auto rt = make_runtime(s);
-       return Prepared{[=] {
-                         Countdown countdown(n);
-                         const Stopwatch watch;
-                         rt->block_on(start_sleepers(countdown, n, 1ms));
-                         const double ns = watch.ns();
-                         require(countdown.left == 0, "every sleeper woke");
-                         require(ns >= 1e6, "nobody woke early");
-                         return Sample{ns / static_cast<double>(n), mix(kHashStart, n)};
-                       },
-                       params(s, n)};
-     }});
+const Register sleep_case({"timer/sleep", "ns/task",
+                           "n tasks (10000) that sleep 1 ms once, until all have ended",
+                           [](const Settings& s) {
+                             const std::uint64_t n = s.n != 0 ? s.n : 10'000;
+                             auto rt = make_runtime(s);
+                             return Prepared{[=] {
+                                               Countdown countdown(n);
+                                               const Stopwatch watch;
+                                               rt->block_on(start_sleepers(countdown, n, 1ms));
+                                               const double ns = watch.ns();
+                                               require(countdown.left == 0, "every sleeper woke");
+                                               require(ns >= 1e6, "nobody woke early");
+                                               return Sample{ns / static_cast<double>(n),
+                                                             mix(kHashStart, n)};
+                                             },
+                                             params(s, n)};
+                           }});
 
 // --- steal/bulk ---
 
 task<std::uint64_t> spin(std::uint64_t rounds) {
   std::uint64_t x = rounds;
-  for (std::uint64_t i = 0; i < rounds; ++i) x = x * 6364136223846793005ull + 1442695040888963407ull;
+  for (std::uint64_t i = 0; i < rounds; ++i)
+    x = x * 6364136223846793005ull + 1442695040888963407ull;
   co_return x;
 }
 

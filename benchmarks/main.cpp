@@ -137,7 +137,8 @@ int run(int argc, char** argv) {
   auto& all = cases();
   std::sort(all.begin(), all.end(), [](const Case& a, const Case& b) { return a.name < b.name; });
   if (list) {
-    for (const Case& c : all) std::puts(fmt::format("{:<20} {:<10} {}", c.name, c.unit, c.what).c_str());
+    for (const Case& c : all)
+      std::puts(fmt::format("{:<20} {:<10} {}", c.name, c.unit, c.what).c_str());
     return 0;
   }
   if (patterns.empty()) return usage(stderr);

@@ -68,27 +68,26 @@ task<void> join_all(std::vector<paceline::join_handle<void>>& handles) {
   for (auto& handle : handles) co_await std::move(handle);
 }
 
-const Register remote({"spawn/remote", "ns/task", "an outside thread starts n tasks (10000) and joins them",
-                       [](const Settings& s) {
-                         const std::uint64_t n = size_or(s, 10'000);
-                         auto rt = std::make_shared<paceline::runtime>(
-                             paceline::runtime_options{.workers = s.workers});
-                         auto handles =
-                             std::make_shared<std::vector<paceline::join_handle<void>>>();
-                         handles->reserve(n);
-                         return Prepared{[rt, n, handles] {
-                                           const Stopwatch watch;
-                                           for (std::uint64_t i = 0; i < n; ++i) {
-                                             handles->push_back(rt->spawn(nothing()));
-                                           }
-                                           rt->block_on(join_all(*handles));
-                                           const double ns = watch.ns();
-                                           handles->clear();
-                                           return Sample{ns / static_cast<double>(n),
-                                                         mix(kHashStart, n)};
-                                         },
-                                         params(s, n)};
-                       }});
+const Register remote(
+    {"spawn/remote", "ns/task", "an outside thread starts n tasks (10000) and joins them",
+     [](const Settings& s) {
+       const std::uint64_t n = size_or(s, 10'000);
+       auto rt =
+           std::make_shared<paceline::runtime>(paceline::runtime_options{.workers = s.workers});
+       auto handles = std::make_shared<std::vector<paceline::join_handle<void>>>();
+       handles->reserve(n);
+       return Prepared{[rt, n, handles] {
+                         const Stopwatch watch;
+                         for (std::uint64_t i = 0; i < n; ++i) {
+                           handles->push_back(rt->spawn(nothing()));
+                         }
+                         rt->block_on(join_all(*handles));
+                         const double ns = watch.ns();
+                         handles->clear();
+                         return Sample{ns / static_cast<double>(n), mix(kHashStart, n)};
+                       },
+                       params(s, n)};
+     }});
 
 // --- spawn/chained ---
 
@@ -106,8 +105,8 @@ task<void> start_chain(Oneshot& done, std::uint64_t n) {
   co_await done.receive();
 }
 
-const Register chained({"spawn/chained", "ns/task", "n tasks (10000), each started by the one before",
-                        [](const Settings& s) {
+const Register chained({"spawn/chained", "ns/task",
+                        "n tasks (10000), each started by the one before", [](const Settings& s) {
                           const std::uint64_t n = size_or(s, 10'000);
                           auto rt = std::make_shared<paceline::runtime>(
                               paceline::runtime_options{.workers = s.workers});

@@ -42,22 +42,23 @@ task<void> all_pairs(Pairs& pairs, std::uint64_t n) {
   co_await pairs.done.receive();
 }
 
-const Register ping_pong(
-    {"wake/ping_pong", "ns/pair", "n pairs (1000) of tasks with two one-shot hand-overs each",
-     [](const Settings& s) {
-       const std::uint64_t n = s.n != 0 ? s.n : 1'000;
-       auto rt =
-           std::make_shared<paceline::runtime>(paceline::runtime_options{.workers = s.workers});
-       return Prepared{[rt, n] {
-                         Pairs pairs(n);
-                         const Stopwatch watch;
-                         rt->block_on(all_pairs(pairs, n));
-                         const double ns = watch.ns();
-                         require(pairs.left == 0, "every pair met");
-                         return Sample{ns / static_cast<double>(n), mix(kHashStart, n)};
-                       },
-                       {{"workers", std::to_string(s.workers)}, {"n", std::to_string(n)}}};
-     }});
+const Register ping_pong({"wake/ping_pong", "ns/pair",
+                          "n pairs (1000) of tasks with two one-shot hand-overs each",
+                          [](const Settings& s) {
+                            const std::uint64_t n = s.n != 0 ? s.n : 1'000;
+                            auto rt = std::make_shared<paceline::runtime>(
+                                paceline::runtime_options{.workers = s.workers});
+                            return Prepared{
+                                [rt, n] {
+                                  Pairs pairs(n);
+                                  const Stopwatch watch;
+                                  rt->block_on(all_pairs(pairs, n));
+                                  const double ns = watch.ns();
+                                  require(pairs.left == 0, "every pair met");
+                                  return Sample{ns / static_cast<double>(n), mix(kHashStart, n)};
+                                },
+                                {{"workers", std::to_string(s.workers)}, {"n", std::to_string(n)}}};
+                          }});
 
 // --- wake/storm: outside threads wake sleeping tasks as fast as they can ---
 
@@ -86,39 +87,40 @@ task<std::uint64_t> drain(Mailbox& box) {
   }
 }
 
-const Register storm(
-    {"wake/storm", "ns/wake", "one outside thread wakes 64 tasks n times (1000000) in all",
-     [](const Settings& s) {
-       const std::uint64_t n = s.n != 0 ? s.n : 1'000'000;
-       constexpr std::size_t kTasks = 64;
-       auto rt =
-           std::make_shared<paceline::runtime>(paceline::runtime_options{.workers = s.workers});
-       return Prepared{[rt, n] {
-                         std::vector<Mailbox> boxes(kTasks);
-                         std::vector<paceline::join_handle<std::uint64_t>> handles;
-                         for (Mailbox& box : boxes) handles.push_back(rt->spawn(drain(box)));
-                         for (Mailbox& box : boxes) {
-                           while (!box.armed.load(std::memory_order_acquire)) {
-                             std::this_thread::yield();
-                           }
-                         }
-                         const Stopwatch watch;
-                         for (std::uint64_t i = 0; i < n; ++i) {
-                           Mailbox& box = boxes[i % kTasks];
-                           box.posted.fetch_add(1, std::memory_order_acq_rel);
-                           box.waker.wake();
-                         }
-                         for (Mailbox& box : boxes) {
-                           box.closed.store(true, std::memory_order_release);
-                           box.waker.wake();
-                         }
-                         std::uint64_t seen = 0;
-                         for (auto& handle : handles) seen += handle.join();
-                         const double ns = watch.ns();
-                         require(seen == n, "every wake was seen");
-                         return Sample{ns / static_cast<double>(n), mix(kHashStart, seen)};
-                       },
-                       {{"workers", std::to_string(s.workers)}, {"n", std::to_string(n)}}};
-     }});
+const Register storm({"wake/storm", "ns/wake",
+                      "one outside thread wakes 64 tasks n times (1000000) in all",
+                      [](const Settings& s) {
+                        const std::uint64_t n = s.n != 0 ? s.n : 1'000'000;
+                        constexpr std::size_t kTasks = 64;
+                        auto rt = std::make_shared<paceline::runtime>(
+                            paceline::runtime_options{.workers = s.workers});
+                        return Prepared{
+                            [rt, n] {
+                              std::vector<Mailbox> boxes(kTasks);
+                              std::vector<paceline::join_handle<std::uint64_t>> handles;
+                              for (Mailbox& box : boxes) handles.push_back(rt->spawn(drain(box)));
+                              for (Mailbox& box : boxes) {
+                                while (!box.armed.load(std::memory_order_acquire)) {
+                                  std::this_thread::yield();
+                                }
+                              }
+                              const Stopwatch watch;
+                              for (std::uint64_t i = 0; i < n; ++i) {
+                                Mailbox& box = boxes[i % kTasks];
+                                box.posted.fetch_add(1, std::memory_order_acq_rel);
+                                box.waker.wake();
+                              }
+                              for (Mailbox& box : boxes) {
+                                box.closed.store(true, std::memory_order_release);
+                                box.waker.wake();
+                              }
+                              std::uint64_t seen = 0;
+                              for (auto& handle : handles) seen += handle.join();
+                              const double ns = watch.ns();
+                              require(seen == n, "every wake was seen");
+                              return Sample{ns / static_cast<double>(n), mix(kHashStart, seen)};
+                            },
+                            {{"workers", std::to_string(s.workers)}, {"n", std::to_string(n)}}};
+                      }});
 
 }  // namespace

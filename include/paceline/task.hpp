@@ -175,8 +175,8 @@ namespace detail {
 
 template <class T>
 task<T> TaskPromiseBase<T>::get_return_object() noexcept {
-  return task<T>(std::coroutine_handle<TaskPromise<T>>::from_promise(
-      static_cast<TaskPromise<T>&>(*this)));
+  return task<T>(
+      std::coroutine_handle<TaskPromise<T>>::from_promise(static_cast<TaskPromise<T>&>(*this)));
 }
 
 }  // namespace detail

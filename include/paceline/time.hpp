@@ -86,9 +86,9 @@ class Sleep {
 }  // namespace detail
 
 /// Suspends the task for at least `d` by the steady clock; never shorter. Zero or less gives way
-/// once, like yield(). The longest durations mean "until asked to stop". Task only (std::logic_error
-/// elsewhere). NaN throws std::invalid_argument. Cancelling throws operation_cancelled and loses
-/// nothing. Blocks nothing; allocates nothing.
+/// once, like yield(). The longest durations mean "until asked to stop". Task only
+/// (std::logic_error elsewhere). NaN throws std::invalid_argument. Cancelling throws
+/// operation_cancelled and loses nothing. Blocks nothing; allocates nothing.
 template <class Rep, class Period>
 detail::Sleep sleep_for(std::chrono::duration<Rep, Period> d) {
   return detail::Sleep(detail::deadline_after(detail::saturated_ns(d)));

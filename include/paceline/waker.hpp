@@ -77,7 +77,9 @@ class WakerAwaiter : public NativeAwaiter {
     WakerAwaiter* owner;
     bool cancelled = false;
   };
-  static bool poll(Suspension& where) noexcept { return static_cast<Where&>(where).owner->ready_(); }
+  static bool poll(Suspension& where) noexcept {
+    return static_cast<Where&>(where).owner->ready_();
+  }
   static bool cancel(Suspension& where) noexcept {
     return static_cast<Where&>(where).cancelled = true;
   }
@@ -92,17 +94,15 @@ template <class Ready, class Arm>
 struct SuspendUntil {
   Ready ready;
   Arm arm;
-  auto operator co_await() && {
-    return WakerAwaiter<Ready, Arm>(std::move(ready), std::move(arm));
-  }
+  auto operator co_await() && { return WakerAwaiter<Ready, Arm>(std::move(ready), std::move(arm)); }
 };
 
 }  // namespace detail
 
-/// Suspends the task until `ready()` is true. `arm(waker)` is called once, when a wake can no longer
-/// be missed: it hands the waker to whoever will make `ready()` true. `ready` is called on a worker
-/// after each wake, must be noexcept and brief. Task only (std::logic_error elsewhere). Cancelling
-/// throws operation_cancelled; what `arm` registered may still wake, to no effect.
+/// Suspends the task until `ready()` is true. `arm(waker)` is called once, when a wake can no
+/// longer be missed: it hands the waker to whoever will make `ready()` true. `ready` is called on a
+/// worker after each wake, must be noexcept and brief. Task only (std::logic_error elsewhere).
+/// Cancelling throws operation_cancelled; what `arm` registered may still wake, to no effect.
 template <class Ready, class Arm>
   requires std::is_nothrow_invocable_r_v<bool, Ready&> && std::invocable<Arm&, waker>
 auto suspend_until(Ready ready, Arm arm) {

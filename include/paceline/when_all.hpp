@@ -92,9 +92,7 @@ class WhenAllTuple : public WhenAllBase {
         },
         children_);
     promises_ = std::apply(
-        [](auto&... child) {
-          return std::array<PromiseBase*, sizeof...(Ts)>{&child.promise()...};
-        },
+        [](auto&... child) { return std::array<PromiseBase*, sizeof...(Ts)>{&child.promise()...}; },
         children_);
     return start(promises_.data(), frames.data(), sizeof...(Ts), parent);
   }
@@ -175,7 +173,8 @@ auto when_all(task<Ts>... tasks) {
 /// (std::reference_wrapper for references).
 template <std::ranges::input_range Range>
 auto when_all(Range&& tasks) {
-  using T = typename detail::TaskValue<std::remove_cvref_t<std::ranges::range_value_t<Range>>>::type;
+  using T =
+      typename detail::TaskValue<std::remove_cvref_t<std::ranges::range_value_t<Range>>>::type;
   std::vector<detail::Child<T>> children;
   if constexpr (std::ranges::sized_range<Range>) children.reserve(std::ranges::size(tasks));
   for (auto&& t : tasks) children.emplace_back(std::move(t));

@@ -114,11 +114,10 @@ const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
 
 // --- joining ---
 
-const SuspensionOps join_ops{
-    "join", nullptr, [](Suspension& where) noexcept {
-      auto& join = static_cast<JoinSuspension&>(where);
-      return join.cancelled = join_withdraw(*join.target, join);
-    }};
+const SuspensionOps join_ops{"join", nullptr, [](Suspension& where) noexcept {
+                               auto& join = static_cast<JoinSuspension&>(where);
+                               return join.cancelled = join_withdraw(*join.target, join);
+                             }};
 
 void join_blocking(PromiseBase& promise, const char* caller) {
   if (core::here() != nullptr) {
@@ -167,14 +166,14 @@ void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcep
 
 namespace {
 
-const SuspensionOps sleep_ops{
-    "sleep", nullptr, [](Suspension& where) noexcept {
-      auto& node = static_cast<TimerNode&>(where);
-      // Never armed: nobody else knows of it.
-      node.cancelled =
-          node.wheel == nullptr || static_cast<core::TimerWheel*>(node.wheel)->cancel(node);
-      return node.cancelled;
-    }};
+const SuspensionOps sleep_ops{"sleep", nullptr, [](Suspension& where) noexcept {
+                                auto& node = static_cast<TimerNode&>(where);
+                                // Never armed: nobody else knows of it.
+                                node.cancelled =
+                                    node.wheel == nullptr ||
+                                    static_cast<core::TimerWheel*>(node.wheel)->cancel(node);
+                                return node.cancelled;
+                              }};
 
 }  // namespace
 

@@ -103,9 +103,9 @@ std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBas
                          std::coroutine_handle<> frame, unsigned qos_class, Seat* elsewhere,
                          Role role) {
   TaskCollection& collection =
-      (elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port())).collections[qos_class];
-  Slot* slot =
-      elsewhere != nullptr ? collection.allocate_shared(role) : collection.allocate_home();
+      (elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port()))
+          .collections[qos_class];
+  Slot* slot = elsewhere != nullptr ? collection.allocate_shared(role) : collection.allocate_home();
   if (slot == nullptr) throw std::bad_alloc();
   Counters& counters = runtime.counters();
   const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
@@ -128,8 +128,8 @@ std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
                                  const spawn_options& options) {
   core.admit_from_outside("spawn");
   Seat& seat = core.place(options.core);
-  Slot* slot = seat.collections[qos_class].allocate_shared(options.core ? Role::pinned
-                                                                        : Role::shared);
+  Slot* slot =
+      seat.collections[qos_class].allocate_shared(options.core ? Role::pinned : Role::shared);
   if (slot == nullptr) {
     core.forget_from_outside();
     throw std::bad_alloc();
@@ -191,15 +191,15 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, role);
 }
 
-const SuspensionOps join_group_ops{
-    "when_all", nullptr, [](Suspension& where) noexcept {
-      auto& group = static_cast<JoinGroup&>(where);
-      if (!group.stop_forwarded) {
-        group.stop_forwarded = true;
-        for (std::size_t i = 0; i < group.count; ++i) request_stop(*group.children[i]);
-      }
-      return false;  // the children are awaited in any case
-    }};
+const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) noexcept {
+                                     auto& group = static_cast<JoinGroup&>(where);
+                                     if (!group.stop_forwarded) {
+                                       group.stop_forwarded = true;
+                                       for (std::size_t i = 0; i < group.count; ++i)
+                                         request_stop(*group.children[i]);
+                                     }
+                                     return false;  // the children are awaited in any case
+                                   }};
 
 bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
                  std::coroutine_handle<> parent) {
@@ -207,8 +207,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   core::RuntimeCore& target = runtime.worker().core();
   if (runtime.stop_requested(*runtime.current()->root)) return false;
   // All slots first: if one cannot be had, none of the children has started.
-  core::TaskCollection& collection =
-      runtime.port().collections[core::class_of(*runtime.current())];
+  core::TaskCollection& collection = runtime.port().collections[core::class_of(*runtime.current())];
   for (std::size_t i = 0; i < group.count; ++i) {
     Slot* slot = collection.allocate_home();
     if (slot == nullptr) {

@@ -32,8 +32,7 @@ std::string_view name() {
 
 paceline::qos qos() {
   const core::Slot& slot = *core::require_current("this_task::qos").current();
-  return static_cast<paceline::qos>(
-      core::Group::of(slot).home().collection->class_index());
+  return static_cast<paceline::qos>(core::Group::of(slot).home().collection->class_index());
 }
 
 std::size_t worker() { return core::require_current("this_task::worker").worker().index(); }

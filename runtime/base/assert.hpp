@@ -14,7 +14,8 @@ namespace paceline::core {
 /// `invariant` says what must hold, in words, e.g. "a vacant slot has no root".
 inline void check(bool holds, const char* invariant,
                   std::source_location where = std::source_location::current()) noexcept {
-  if (!holds) [[unlikely]] invariant_broken(invariant, where);
+  if (!holds) [[unlikely]]
+    invariant_broken(invariant, where);
 }
 
 }  // namespace paceline::core

@@ -10,13 +10,13 @@ namespace paceline::core {
 
 /// Order of acquisition: a thread may only take a lock of a higher rank than those it holds.
 enum class LockRank : unsigned char {
-  registry = 1,    // process-wide list of runtimes
-  runtime = 2,     // start, stop, waiting for idle
-  timers = 3,      // one worker's wheel
-  growth = 4,      // one collection's directory
-  stop_list = 5,   // stop sources of one runtime
-  frames = 6,      // a frame heap shared by outside threads
-  memory = 7,      // pools of chunks, stacks, heaps
+  registry = 1,   // process-wide list of runtimes
+  runtime = 2,    // start, stop, waiting for idle
+  timers = 3,     // one worker's wheel
+  growth = 4,     // one collection's directory
+  stop_list = 5,  // stop sources of one runtime
+  frames = 6,     // a frame heap shared by outside threads
+  memory = 7,     // pools of chunks, stacks, heaps
 };
 
 #ifndef NDEBUG

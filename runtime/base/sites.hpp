@@ -9,14 +9,14 @@ namespace paceline::core {
 
 /// Points inside a protocol window where a delay or a reordering is legal but unwelcome.
 enum class Site : std::uint8_t {
-  wake_after_bit,      // the bit is set, the summary is not yet
-  wake_before_unpark,  // the summary is set, the sleeper is not yet woken
-  claim_after_take,    // a bit is taken, the task not yet started
-  suspend_before_idle, // the awaiter is registered, the state still RUNNING
-  steal_after_claim,   // bits are stolen, not yet in the loot
-  park_after_publish,  // the worker says it sleeps, has not re-checked yet
-  park_before_sleep,   // it has re-checked and is about to sleep
-  spawn_before_admit,  // a slot is taken, the task not yet in it
+  wake_after_bit,       // the bit is set, the summary is not yet
+  wake_before_unpark,   // the summary is set, the sleeper is not yet woken
+  claim_after_take,     // a bit is taken, the task not yet started
+  suspend_before_idle,  // the awaiter is registered, the state still RUNNING
+  steal_after_claim,    // bits are stolen, not yet in the loot
+  park_after_publish,   // the worker says it sleeps, has not re-checked yet
+  park_before_sleep,    // it has re-checked and is about to sleep
+  spawn_before_admit,   // a slot is taken, the task not yet in it
   count,
 };
 

@@ -10,11 +10,11 @@ namespace paceline::core {
 
 using Word = std::uint64_t;
 
-inline constexpr unsigned kPageSlots = 64;        // slots per page, bits per notified word
-inline constexpr unsigned kGroupPages = 64;       // pages per group, first summary level
-inline constexpr unsigned kSegmentGroups = 64;    // groups per segment, second summary level
-inline constexpr unsigned kSegments = 64;         // segments per collection: 16.7 million tasks
-inline constexpr unsigned kGenerationBits = 56;   // of the state word
+inline constexpr unsigned kPageSlots = 64;       // slots per page, bits per notified word
+inline constexpr unsigned kGroupPages = 64;      // pages per group, first summary level
+inline constexpr unsigned kSegmentGroups = 64;   // groups per segment, second summary level
+inline constexpr unsigned kSegments = 64;        // segments per collection: 16.7 million tasks
+inline constexpr unsigned kGenerationBits = 56;  // of the state word
 
 #ifdef PACELINE_INFINITE_PARKS
 inline constexpr bool kInfiniteParks = true;  // no park has a time-out but for timers: test builds

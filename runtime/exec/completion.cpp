@@ -45,24 +45,17 @@ bool publish_end(PromiseBase& promise) noexcept {
   // fields we do not see.
   const std::uintptr_t waiter = promise.link.exchange(join_word::done, std::memory_order_acq_rel);
   switch (waiter & join_word::tag_mask) {
-    case join_word::none:
-      return false;
-    case join_word::detached:
-      return true;
-    case join_word::tag_suspension:
-      detail::complete(*untagged<Suspension>(waiter));
-      return false;
+    case join_word::none: return false;
+    case join_word::detached: return true;
+    case join_word::tag_suspension: detail::complete(*untagged<Suspension>(waiter)); return false;
     case join_word::tag_thread: {
       auto& thread = *untagged<BlockingWaiter>(waiter);
       thread.done.store(1, std::memory_order_release);
       machine::unpark(thread.done);  // the waiter may be gone by now: see unpark
       return false;
     }
-    case join_word::tag_group:
-      child_ended(*untagged<JoinGroup>(waiter), promise);
-      return false;
-    default:
-      invariant_broken("a task ends once", std::source_location::current());
+    case join_word::tag_group: child_ended(*untagged<JoinGroup>(waiter), promise); return false;
+    default: invariant_broken("a task ends once", std::source_location::current());
   }
 }
 
@@ -89,7 +82,8 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
 
 void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
   PromiseBase& promise = *slot.root;
-  const auto frame = std::coroutine_handle<>::from_address(slot.frame.load(std::memory_order_relaxed));
+  const auto frame =
+      std::coroutine_handle<>::from_address(slot.frame.load(std::memory_order_relaxed));
   if (promise.link.load(std::memory_order_acquire) == join_word::detached) {
     // The common end of a detached task: nobody else can reach the frame. It dies while the task is
     // still current, because the destructors of its arguments may ask this_task.
@@ -155,8 +149,7 @@ bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
 bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept {
   std::uintptr_t registered = reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension;
   return promise.link.compare_exchange_strong(registered, join_word::none,
-                                              std::memory_order_acq_rel,
-                                              std::memory_order_acquire);
+                                              std::memory_order_acq_rel, std::memory_order_acquire);
 }
 
 }  // namespace paceline::detail

@@ -100,7 +100,8 @@ struct ExecutorRuntime::PollHost {
     runtime.outcome_ = Outcome::suspended;
     runtime.resume_chain(std::coroutine_handle<>::from_address(slot->resume));
     slot = runtime.current_;  // the task may have moved
-    if (std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed)).done()) return Rest::finished;
+    if (std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed)).done())
+      return Rest::finished;
     runtime.current_ = nullptr;
     return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }

@@ -54,9 +54,7 @@ Claim poll_slot(Slot& claimed, Host&& host) noexcept {
                                                             std::memory_order_seq_cst);
   }
   switch (rest) {
-    case Rest::finished:
-      host.finish(*slot);
-      break;
+    case Rest::finished: host.finish(*slot); break;
     case Rest::yielded:
       slot->state.pause_yielding();
       host.put_back(*slot);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "machine/fiber.hpp"
 
+#include <cxxabi.h>
 #include <cerrno>
 #include <cstring>
-#include <cxxabi.h>
 
 #include <boost/context/detail/fcontext.hpp>
 
@@ -23,8 +23,8 @@ struct ExceptionState {
   unsigned uncaught;
 };
 
-/// Not inlined, and behind a barrier: the accessor is declared const, so a compiler may believe that
-/// its address survives a switch.
+/// Not inlined, and behind a barrier: the accessor is declared const, so a compiler may believe
+/// that its address survives a switch.
 [[gnu::noinline]] ExceptionState& exception_state() noexcept {
   asm volatile("" ::: "memory");
   return *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
@@ -70,7 +70,8 @@ Fiber::~Fiber() {
 }
 
 // Inlined, or TSan would see a function entered on one stack and left on the other.
-[[gnu::always_inline]] inline void Fiber::announce_leaving([[maybe_unused]] bool for_good) noexcept {
+[[gnu::always_inline]] inline void Fiber::announce_leaving(
+    [[maybe_unused]] bool for_good) noexcept {
 #ifdef PACELINE_INTERNAL_TSAN
   __tsan_switch_to_fiber(tsan_outside_, 0);
 #endif

@@ -13,8 +13,9 @@ namespace paceline::core {
 namespace {
 
 // --- regions --------------------------------------------------------------------------------
-// Two megabytes of chunks, for huge pages; never unmapped, only discarded. The records live outside:
-// a link written into a discarded chunk would bring its page back, on huge pages the whole region.
+// Two megabytes of chunks, for huge pages; never unmapped, only discarded. The records live
+// outside: a link written into a discarded chunk would bring its page back, on huge pages the whole
+// region.
 
 constexpr std::size_t kRegionBytes = 2 * 1024 * 1024;
 constexpr unsigned kRegionChunks = kRegionBytes / Chunk::kBytes;
@@ -23,7 +24,7 @@ constexpr unsigned kRegionChunks = kRegionBytes / Chunk::kBytes;
 
 struct Region {
   char* base = nullptr;
-  Word spare = 0;       // chunks nobody uses
+  Word spare = 0;          // chunks nobody uses
   Region* next = nullptr;  // in the list of regions with spare chunks
   bool listed = false;
 };
@@ -181,7 +182,8 @@ void* FrameHeap::allocate_slow(unsigned size_class) noexcept {
     chunk->listed = false;
     constexpr std::size_t kHead = (sizeof(Chunk) + kGrain - 1) / kGrain * kGrain;
     chunk->untouched = reinterpret_cast<char*>(chunk) + kHead;
-    chunk->end = chunk->untouched + (Chunk::kBytes - kHead) / chunk->block_bytes * chunk->block_bytes;
+    chunk->end =
+        chunk->untouched + (Chunk::kBytes - kHead) / chunk->block_bytes * chunk->block_bytes;
   }
   // The chunk that was current has no free block left; it comes back to a list with its first free.
   current_[size_class] = chunk;

@@ -36,10 +36,10 @@ struct Chunk {
   std::uint32_t used = 0;
   std::uint32_t block_bytes = 0;
   std::uint32_t size_class = 0;
-  bool listed = false;        // in its class's list of chunks with free blocks
+  bool listed = false;  // in its class's list of chunks with free blocks
   Region* region = nullptr;
   FrameHeap* owner = nullptr;
-  Chunk* next = nullptr;      // in that list, or in the list of empty chunks
+  Chunk* next = nullptr;  // in that list, or in the list of empty chunks
   Chunk* previous = nullptr;
   Chunk* next_returned = nullptr;
 
@@ -85,9 +85,9 @@ class FrameHeap {
   void collect() noexcept;
   static void give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexcept;
 
-  Chunk* current_[kClasses] = {};   // allocate from here
-  Chunk* partial_[kClasses] = {};   // have free blocks
-  Chunk* empty_ = nullptr;          // no block in use; any class
+  Chunk* current_[kClasses] = {};  // allocate from here
+  Chunk* partial_[kClasses] = {};  // have free blocks
+  Chunk* empty_ = nullptr;         // no block in use; any class
   std::size_t empty_count_ = 0;
 
   // One batch of blocks that belong to another heap's chunk.

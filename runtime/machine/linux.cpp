@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/mutex.hpp"
 #include "base/assert.hpp"
+#include "base/mutex.hpp"
 #include "machine/machine.hpp"
 
 namespace paceline::core {
@@ -127,9 +127,7 @@ ThreadHandle start_thread(void (*body)(void*) noexcept, void* argument) {
 void join_thread(ThreadHandle thread) noexcept {
   pthread_join(static_cast<pthread_t>(thread), nullptr);
 }
-void detach_thread(ThreadHandle thread) noexcept {
-  pthread_detach(static_cast<pthread_t>(thread));
-}
+void detach_thread(ThreadHandle thread) noexcept { pthread_detach(static_cast<pthread_t>(thread)); }
 bool is_this_thread(ThreadHandle thread) noexcept {
   return pthread_equal(static_cast<pthread_t>(thread), pthread_self()) != 0;
 }
@@ -177,9 +175,7 @@ void* map(std::size_t bytes, std::size_t alignment) noexcept {
 }
 
 void unmap(void* memory, std::size_t bytes) noexcept { ::munmap(memory, bytes); }
-void discard(void* memory, std::size_t bytes) noexcept {
-  ::madvise(memory, bytes, MADV_DONTNEED);
-}
+void discard(void* memory, std::size_t bytes) noexcept { ::madvise(memory, bytes, MADV_DONTNEED); }
 void prefer_huge_pages(void* memory, std::size_t bytes) noexcept {
   ::madvise(memory, bytes, MADV_HUGEPAGE);
 }

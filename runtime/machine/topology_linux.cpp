@@ -17,8 +17,8 @@ std::vector<int> usable_cpus() {
   // The kernel refuses masks shorter than its own, so grow until it is content (more than 1,024
   // CPUs are real).
   for (std::size_t cpus = 1024; cpus <= 1024 * 1024; cpus *= 2) {
-    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(
-        CPU_ALLOC(cpus), [](cpu_set_t* s) { CPU_FREE(s); });
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(cpus),
+                                                               [](cpu_set_t* s) { CPU_FREE(s); });
     if (!set) break;
     const std::size_t bytes = CPU_ALLOC_SIZE(cpus);
     CPU_ZERO_S(bytes, set.get());
@@ -36,12 +36,14 @@ std::vector<int> usable_cpus() {
   return {0};
 }
 
-std::optional<double> cpu_quota() { return cgroup::cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup"); }
+std::optional<double> cpu_quota() {
+  return cgroup::cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+}
 
 namespace {
 
-using Topology = std::unique_ptr<std::remove_pointer_t<hwloc_topology_t>,
-                                 void (*)(hwloc_topology_t)>;
+using Topology =
+    std::unique_ptr<std::remove_pointer_t<hwloc_topology_t>, void (*)(hwloc_topology_t)>;
 
 Topology load_topology() {
   hwloc_topology_t raw = nullptr;

@@ -29,14 +29,14 @@ inline constexpr unsigned kMaxWorkers = 1024;
 ///   1 park := asleep        (seq_cst RMW)  1 set the bit, raise the summary  (seq_cst RMW)
 ///   2 look for work again                  2 look at the park word
 ///   3 none: sleep                          3 asleep: park := token, unpark
-/// Whichever comes second in the one order of seq_cst operations sees the other, so work and sleeper
-/// never miss each other. Exactly one waker wins the CAS of step 3: one token per sleep, consumed by
-/// the worker it was posted to (failure W12).
+/// Whichever comes second in the one order of seq_cst operations sees the other, so work and
+/// sleeper never miss each other. Exactly one waker wins the CAS of step 3: one token per sleep,
+/// consumed by the worker it was posted to (failure W12).
 struct Seat : Port {
   static constexpr std::uint32_t kAwake = 0;
   static constexpr std::uint32_t kAsleep = 1;
-  static constexpr std::uint32_t kWoken = 2;      // for work of its own
-  static constexpr std::uint32_t kCalled = 3;     // to search; the caller counted it as a searcher
+  static constexpr std::uint32_t kWoken = 2;   // for work of its own
+  static constexpr std::uint32_t kCalled = 3;  // to search; the caller counted it as a searcher
 
   alignas(kCacheLinePair) Atomic<std::uint32_t> park{kAwake};
   Atomic<Hub*> hub{nullptr};
@@ -46,8 +46,8 @@ struct Seat : Port {
 
   // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
-  Atomic<std::uint32_t> poll_ns{0};        // how long its polls take, smoothed; 0: not known yet
-  Atomic<Nanos> looked_at{0};              // when it last looked at the clock
+  Atomic<std::uint32_t> poll_ns{0};  // how long its polls take, smoothed; 0: not known yet
+  Atomic<Nanos> looked_at{0};        // when it last looked at the clock
   Atomic<Nanos> next_timer{kForever};
   Atomic<Worker*> worker{nullptr};
 
@@ -68,10 +68,10 @@ inline constexpr Nanos kWakeCost = 20 * kMicrosecond;
 /// The sleepers and searchers of one runtime. Recycled, never freed, because a late wake may arrive
 /// after the runtime is gone; it then finds nobody asleep.
 ///
-/// Writers: workers that park and unpark, whoever calls a helper. I1: `searching` counts the workers
-/// that search or were called to. I2: at most one helper is called at a time, and the last searcher
-/// that finds work calls the next, so a burst of work wakes everybody, one after the other, without
-/// a stampede (failure W16).
+/// Writers: workers that park and unpark, whoever calls a helper. I1: `searching` counts the
+/// workers that search or were called to. I2: at most one helper is called at a time, and the last
+/// searcher that finds work calls the next, so a burst of work wakes everybody, one after the
+/// other, without a stampede (failure W16).
 struct Hub {
   alignas(kCacheLinePair) Atomic<std::uint32_t> sleepers{0};
   Atomic<std::uint32_t> searching{0};

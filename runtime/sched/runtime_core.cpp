@@ -36,9 +36,9 @@ constinit std::uint32_t last_id = 0;
 
 runtime_options checked(runtime_options options) {
   if (options.workers > kMaxWorkers) {
-    throw std::invalid_argument(fmt::format(
-        "runtime_options.workers is {}, the most is {}; use 0 for one per usable core",
-        options.workers, kMaxWorkers));
+    throw std::invalid_argument(
+        fmt::format("runtime_options.workers is {}, the most is {}; use 0 for one per usable core",
+                    options.workers, kMaxWorkers));
   }
   if (options.stack_size < kStackMin || options.stack_size > kStackMax) {
     throw std::invalid_argument(
@@ -130,17 +130,16 @@ void RuntimeCore::start_workers() {
       plan.stack_bytes = options_.stack_size;
       for (unsigned step = 1; step < count; ++step) plan.victims.push_back((i + step) % count);
       // Nearest first; among equals the next index first, so that thieves spread.
-      std::stable_sort(plan.victims.begin(), plan.victims.end(), [&](unsigned a, unsigned b) {
-        return distance[i][a] < distance[i][b];
-      });
+      std::stable_sort(plan.victims.begin(), plan.victims.end(),
+                       [&](unsigned a, unsigned b) { return distance[i][a] < distance[i][b]; });
       workers_.push_back(
           std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings, std::move(plan)));
     }
     for (; started < count; ++started) {
       retain();
       try {
-        threads_.push_back(machine::start_thread(&RuntimeCore::thread_body,
-                                                 workers_[started].get()));
+        threads_.push_back(
+            machine::start_thread(&RuntimeCore::thread_body, workers_[started].get()));
       } catch (...) {
         release();
         throw;
@@ -227,8 +226,8 @@ void RuntimeCore::shut_down() noexcept {
     }
   }
   request_stop();
-  const bool on_own_worker =
-      std::any_of(threads_.begin(), threads_.end(), [](auto t) { return machine::is_this_thread(t); });
+  const bool on_own_worker = std::any_of(threads_.begin(), threads_.end(),
+                                         [](auto t) { return machine::is_this_thread(t); });
   if (on_own_worker) {
     // We cannot wait for ourselves. The workers end by themselves once no task lives, and the last
     // reference cleans up.
@@ -238,10 +237,9 @@ void RuntimeCore::shut_down() noexcept {
     release();
     return;
   }
-  const Nanos deadline =
-      options_.shutdown_deadline
-          ? saturating_add(machine::now(), options_.shutdown_deadline->count())
-          : kForever;
+  const Nanos deadline = options_.shutdown_deadline
+                             ? saturating_add(machine::now(), options_.shutdown_deadline->count())
+                             : kForever;
   if (wait_idle(deadline)) {
     stop_workers(threads_.size());
   } else {
@@ -256,17 +254,16 @@ void RuntimeCore::shut_down() noexcept {
   release();
 }
 
-/// shutdown_policy::abandon, deadline passed: names each task that still lives, and gives those that
-/// are suspended their end, so that nobody waits for them for ever. Their frames stay: what they
-/// wait for may still write to them.
+/// shutdown_policy::abandon, deadline passed: names each task that still lives, and gives those
+/// that are suspended their end, so that nobody waits for them for ever. Their frames stay: what
+/// they wait for may still write to them.
 void RuntimeCore::give_up_on_tasks() noexcept {
   const DumpGuard names;
   std::size_t given_up = 0;
   each_live_slot([&](Slot& slot, unsigned, unsigned) {
     const TaskName* name = slot.name.load(std::memory_order_seq_cst);
-    const std::string label =
-        fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
-                    name == nullptr ? "" : name->text);
+    const std::string label = fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
+                                          name == nullptr ? "" : name->text);
     const bool suspended = slot.state.try_start() == Start::started;
     log::report(fmt::format("{} still lives at shutdown and is abandoned ({})", label,
                             suspended ? "suspended" : "running"));
@@ -299,8 +296,8 @@ bool RuntimeCore::quiescent() const noexcept {
 }
 
 bool RuntimeCore::wait_idle(Nanos deadline) noexcept {
-  // Handshake with worker_rests: we count ourselves and then look; a worker publishes that it sleeps
-  // and then looks for waiters. Seq_cst on both sides: one of them sees the other.
+  // Handshake with worker_rests: we count ourselves and then look; a worker publishes that it
+  // sleeps and then looks for waiters. Seq_cst on both sides: one of them sees the other.
   idle_waiters_.fetch_add(1, std::memory_order_seq_cst);
   bool idle = false;
   for (;;) {
@@ -337,8 +334,8 @@ void RuntimeCore::admit_from_outside(const char* caller) {
   outside_spawned_.fetch_add(1, std::memory_order_seq_cst);
   if (!stopping()) return;
   forget_from_outside();
-  throw runtime_stopped(fmt::format(
-      "{}: the runtime '{}' was asked to stop and takes no new tasks", caller, options_.name));
+  throw runtime_stopped(fmt::format("{}: the runtime '{}' was asked to stop and takes no new tasks",
+                                    caller, options_.name));
 }
 
 void RuntimeCore::forget_from_outside() noexcept {
@@ -436,9 +433,10 @@ runtime_stats RuntimeCore::stats() const {
 void RuntimeCore::note_unpinned(int cpu, int error) noexcept {
   if (said_unpinned_.exchange(true, std::memory_order_relaxed)) return;
   try {
-    log::write(log::Level::warn,
-               fmt::format("runtime '{}': cannot bind workers to cores (CPU {}: {}); they run unbound",
-                           options_.name, cpu, std::generic_category().message(error)));
+    log::write(
+        log::Level::warn,
+        fmt::format("runtime '{}': cannot bind workers to cores (CPU {}: {}); they run unbound",
+                    options_.name, cpu, std::generic_category().message(error)));
   } catch (...) {
   }
 }
@@ -484,7 +482,8 @@ void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
         return;
       }
     }
-    log::report(fmt::format("task '{}' ended with an exception that nobody can join: {}", name, text));
+    log::report(
+        fmt::format("task '{}' ended with an exception that nobody can join: {}", name, text));
   } catch (...) {
     log::report("the on_unhandled hook, or reporting an unhandled exception, itself threw");
   }

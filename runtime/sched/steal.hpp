@@ -58,9 +58,10 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
   return false;
 }
 
-/// Takes half of the ready tasks of the first page that has any, rounded down, or up if the victim is
-/// `stuck` (it has not started a poll since the thief last looked). A lone task of a victim that is
-/// getting on is left to it: moving it costs more than waiting for it. Any worker of the runtime.
+/// Takes half of the ready tasks of the first page that has any, rounded down, or up if the victim
+/// is `stuck` (it has not started a poll since the thief last looked). A lone task of a victim that
+/// is getting on is left to it: moving it costs more than waiting for it. Any worker of the
+/// runtime.
 inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept {
   Haul lone;
   Haul haul;

@@ -14,8 +14,8 @@
 
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
-#include "base/time.hpp"
 #include "base/sizes.hpp"
+#include "base/time.hpp"
 
 namespace paceline::core {
 
@@ -26,8 +26,8 @@ namespace paceline::core {
 ///
 /// Writers: under `lock_`. I1: a node is in exactly one list while `armed`. I2: a node fires when
 /// its tick, its deadline rounded up, is over: never early, late by less than a tick plus the time
-/// until somebody looks. I3: after `expire` or `cancel` has unlinked a node the wheel does not touch
-/// it again.
+/// until somebody looks. I3: after `expire` or `cancel` has unlinked a node the wheel does not
+/// touch it again.
 class TimerWheel {
  public:
   static constexpr unsigned kTickShift = 14;

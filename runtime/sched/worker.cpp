@@ -22,8 +22,9 @@ constexpr Nanos kSearchFor = 30 * kMicrosecond;
 // A victim that has started no poll for so long keeps its ready tasks waiting.
 constexpr Nanos kStuckAfter = 5 * kMicrosecond;
 
-// A raid pays if the thief is busy for at least so long per stolen task: moving a task's lines there
-// and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal costs").
+// A raid pays if the thief is busy for at least so long per stolen task: moving a task's lines
+// there and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal
+// costs").
 constexpr Nanos kRaidPays = 500;
 // After raids that did not pay the thief waits before the next, twice as long each time.
 constexpr Nanos kRaidPauseMin = 20 * kMicrosecond;
@@ -169,9 +170,8 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
         Counters& counters = runtime_.counters();
         bump(counters.steals);
         bump(counters.tasks_stolen, count(haul.bits));
-        each_bit(haul.bits, [&](unsigned i) {
-          runtime_.add_loot(haul.group->page_slots(haul.page)[i]);
-        });
+        each_bit(haul.bits,
+                 [&](unsigned i) { runtime_.add_loot(haul.group->page_slots(haul.page)[i]); });
         raided_at_ = machine::now();
         raided_tasks_ = count(haul.bits);
         more = haul.more;

@@ -87,18 +87,18 @@ class Worker {
   TimerWheel timers_;
   Inbox inbox_;
 
-  unsigned batch_;                     // polls until the next look at the clock
-  Nanos last_look_ = 0;                // and when the last one was
-  bool called_ = false;                // counted as a searcher by whoever called
-  bool watching_ = false;              // this worker is the hub's watcher
-  unsigned quiet_looks_ = 0;           // as a watcher, looks without a finding
+  unsigned batch_;            // polls until the next look at the clock
+  Nanos last_look_ = 0;       // and when the last one was
+  bool called_ = false;       // counted as a searcher by whoever called
+  bool watching_ = false;     // this worker is the hub's watcher
+  unsigned quiet_looks_ = 0;  // as a watcher, looks without a finding
   std::uint64_t polls_at_look_ = 0;
   std::uint64_t polls_at_rest_ = 0;
-  Nanos trim_at_ = kForever;           // give unused memory back then
-  std::vector<Victim> victims_;        // parallel to plan_.victims
-  Nanos raided_at_ = 0;                // the last raid whose gain is not weighed yet; 0: none
+  Nanos trim_at_ = kForever;     // give unused memory back then
+  std::vector<Victim> victims_;  // parallel to plan_.victims
+  Nanos raided_at_ = 0;          // the last raid whose gain is not weighed yet; 0: none
   unsigned raided_tasks_ = 0;
-  Nanos raid_pause_ = 0;               // wait so long before the next raid: they do not pay
+  Nanos raid_pause_ = 0;  // wait so long before the next raid: they do not pay
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
   Atomic<bool> pinned_{false};

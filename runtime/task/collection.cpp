@@ -251,8 +251,8 @@ void TaskCollection::chill(Group& group, unsigned page) noexcept {
   group.pages[page].generation_floor = highest_used;
 }
 
-/// Gives the memory behind chilled pages back, neighbours together: each call makes every core flush
-/// its translations.
+/// Gives the memory behind chilled pages back, neighbours together: each call makes every core
+/// flush its translations.
 void TaskCollection::discard_pages(Group& group, Word pages) noexcept {
   while (pages != 0) {
     const unsigned first = lowest(pages);

@@ -85,7 +85,7 @@ struct Segment {
   Atomic<Word> of_role[3] = {};               // which groups serve a Role
   Word open = 0;                              // role home: groups that may have free slots
   TaskCollection* collection = nullptr;
-  std::uint64_t floor[kSegmentGroups] = {};   // generations a dormant group has used up
+  std::uint64_t floor[kSegmentGroups] = {};  // generations a dormant group has used up
   Atomic<Group*> groups[kSegmentGroups] = {};
 };
 
@@ -99,10 +99,11 @@ struct GroupSource {
 
 /// The slots of one class on one worker.
 ///
-/// Writers: home worker (role home), any thread (roles shared and pinned, and frees), under `growth`
-/// for the directory. I1: a slot is free in exactly one word: free_home or free_shared of its page,
-/// or implicitly in a cold page. I2: groups are only added. Progress: allocate_home and release are
-/// wait-free but for growth; allocate_shared is lock-free but for growth (lock `growth`).
+/// Writers: home worker (role home), any thread (roles shared and pinned, and frees), under
+/// `growth` for the directory. I1: a slot is free in exactly one word: free_home or free_shared of
+/// its page, or implicitly in a cold page. I2: groups are only added. Progress: allocate_home and
+/// release are wait-free but for growth; allocate_shared is lock-free but for growth (lock
+/// `growth`).
 class TaskCollection {
  public:
   void attach(Port& port, unsigned class_index, const GroupSource& source) noexcept;

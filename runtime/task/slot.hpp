@@ -24,11 +24,11 @@ struct TaskName;
 /// One cache line, so that neighbours polled by different workers do not share one.
 struct alignas(kCacheLine) Slot {
   StateWord state;
-  void* resume = nullptr;                  // address of the innermost suspended coroutine
-  detail::Suspension* waiting = nullptr;   // what it waits for; null: ready whenever it is claimed
-  detail::PromiseBase* root = nullptr;     // the spawned coroutine's promise
-  Atomic<void*> frame{nullptr};            // and its frame; relaxed, for sweeps that prefetch it
-  Atomic<const TaskName*> name{nullptr};   // null for unnamed tasks
+  void* resume = nullptr;                 // address of the innermost suspended coroutine
+  detail::Suspension* waiting = nullptr;  // what it waits for; null: ready whenever it is claimed
+  detail::PromiseBase* root = nullptr;    // the spawned coroutine's promise
+  Atomic<void*> frame{nullptr};           // and its frame; relaxed, for sweeps that prefetch it
+  Atomic<const TaskName*> name{nullptr};  // null for unnamed tasks
   Atomic<std::uint64_t> id{0};
 
   detail::TaskRef ref() noexcept { return {reinterpret_cast<std::uintptr_t>(this)}; }

@@ -85,8 +85,7 @@ class StateWord {
     for (;;) {
       const std::uint64_t generation = generation_of(word);
       switch (phase_of(word)) {
-        case Phase::vacant:
-          return Start::vacant;
+        case Phase::vacant: return Start::vacant;
         case Phase::idle:
           // Acquire. Pairs: admit, pause, pause_yielding. Without: the poll reads old fields.
           // Seq_cst is stronger than that: it orders the start before the task's later look at the

@@ -34,8 +34,8 @@ class Sweep {
  private:
   Slot* slot(unsigned index) const noexcept {
     Slot* slots = group_->page_slots(cursor_.page);
-    // While this task runs, fetch what the next two polls will miss: a pass over many sleeping tasks
-    // is a walk over cold memory.
+    // While this task runs, fetch what the next two polls will miss: a pass over many sleeping
+    // tasks is a walk over cold memory.
     if (const Word rest = page_->pass.load(std::memory_order_relaxed)) {
       const auto* frame =
           static_cast<const char*>(slots[lowest(rest)].frame.load(std::memory_order_relaxed));

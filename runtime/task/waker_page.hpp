@@ -14,8 +14,8 @@ namespace paceline::core {
 
 /// Three words of ready bits and two of free ones.
 ///
-/// Writers: `notified` and `free_shared`: any thread, by RMW only. `pass`, `next`: the home worker by
-/// plain load and store, thieves by fetch_and. `free_home`, `generation_floor`: the home worker.
+/// Writers: `notified` and `free_shared`: any thread, by RMW only. `pass`, `next`: the home worker
+/// by plain load and store, thieves by fetch_and. `free_home`, `generation_floor`: the home worker.
 /// Readers: the home worker, thieves, dumps.
 /// I1: a bit leaves a word only in the hands of somebody who then tries to start its task.
 /// I2: the home worker's plain store to `pass` or `next` can bring back bits that a thief cleared

@@ -64,8 +64,8 @@ void write(Level level, std::string_view message) noexcept {
 
 void report(std::string_view message) noexcept {
   try {
-    static auto* always = new spdlog::logger(
-        "paceline", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    static auto* always =
+        new spdlog::logger("paceline", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     [[maybe_unused]] static const bool set = [] {
       always->set_pattern("[%n] [%l] %v");
       always->set_level(spdlog::level::err);

@@ -40,7 +40,8 @@ concept Awaitable = requires(AwaiterOf<A> awaiter) {
 };
 
 template <class A>
-using AwaitResult = decltype(std::declval<std::add_lvalue_reference_t<AwaiterOf<A>>>().await_resume());
+using AwaitResult =
+    decltype(std::declval<std::add_lvalue_reference_t<AwaiterOf<A>>>().await_resume());
 
 template <class A>
 concept NativeAwaitable =
@@ -58,9 +59,7 @@ struct Bridge {
     void return_void() noexcept {}
     void unhandled_exception() noexcept { std::terminate(); }
     static void* operator new(std::size_t size) { return allocate_frame(size); }
-    static void operator delete(void* frame, std::size_t size) noexcept {
-      free_frame(frame, size);
-    }
+    static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
   };
   std::coroutine_handle<> handle;
 

@@ -58,18 +58,19 @@ struct PromiseBase {
   static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 
   Atomic<std::uintptr_t> link{0};
-  // 0, then bit 0 once stop is requested; the other bits point to a StopRecord if one was asked for.
+  // 0, then bit 0 once stop is requested; the other bits point to a StopRecord if one was asked
+  // for.
   Atomic<std::uintptr_t> stop{0};
   // The root's slot (TaskRef::bits). Seq_cst where it changes and where a stop request follows it:
-  // a task that moves stores `self` and then looks at `stop`, a stopper raises `stop` and then loads
-  // `self`; one of them sees the other.
+  // a task that moves stores `self` and then looks at `stop`, a stopper raises `stop` and then
+  // loads `self`; one of them sees the other.
   Atomic<std::uintptr_t> self{0};
   TaskExtras* extras = nullptr;  // owned
   std::exception_ptr error;      // set when the body ended with an exception
   std::uint32_t runtime_id = 0;  // of the runtime that runs or ran this root
   bool root = false;
-  bool error_seen = false;       // somebody rethrew it: not unhandled
-  bool abandoned = false;        // given up at shutdown: its frame is never destroyed
+  bool error_seen = false;  // somebody rethrew it: not unhandled
+  bool abandoned = false;   // given up at shutdown: its frame is never destroyed
 };
 
 }  // namespace paceline::detail
