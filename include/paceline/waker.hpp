@@ -47,8 +47,6 @@ static_assert(sizeof(waker) == 16 && std::is_trivially_copyable_v<waker>);
 
 namespace detail {
 
-extern const char* const kWaitsForWaker;
-
 template <class Ready, class Arm>
 class WakerAwaiter : public NativeAwaiter {
  public:

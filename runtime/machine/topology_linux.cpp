@@ -61,6 +61,7 @@ std::vector<std::vector<unsigned>> cpu_distances(const std::vector<int>& cpus) {
   static const Topology topology = load_topology();
   if (!topology) return distance;
   std::vector<hwloc_obj_t> objects;
+  objects.reserve(cpus.size());
   for (int cpu : cpus) {
     objects.push_back(hwloc_get_pu_obj_by_os_index(topology.get(), static_cast<unsigned>(cpu)));
   }

@@ -27,9 +27,6 @@ constexpr std::size_t kStackMin = 16 * 1024;
 constexpr std::size_t kStackMax = std::size_t{1} << 30;
 constexpr std::size_t kNameMax = 255;
 
-// Longer than the look every worker takes about every 50 us (worker.cpp) unless a poll is longer.
-constexpr Nanos kSilentTooLong = 100 * kMicrosecond;
-
 constinit Mutex registry_lock{LockRank::registry};
 constinit RuntimeCore* registry = nullptr;
 constinit std::uint32_t last_id = 0;
@@ -347,111 +344,6 @@ std::uint64_t RuntimeCore::next_outside_id() noexcept {
   return outside_ids_.fetch_add(1, std::memory_order_relaxed);
 }
 
-Seat& RuntimeCore::place(const std::optional<std::size_t>& core) noexcept {
-  Seat& seat = core ? *seats_[*core] : emptiest();
-  seat.inflow.fetch_add(1, std::memory_order_relaxed);
-  return seat;
-}
-
-Seat& RuntimeCore::emptiest() noexcept {
-  const auto count = static_cast<unsigned>(plan_.workers);
-  if (count == 1) return *seats_[0];
-  // Up to eight workers: look at all. Above: two at random (Mitzenmacher, "The power of two choices
-  // in randomized load balancing", 2001); a turn counter, spread by a multiplicative hash, is
-  // chance enough.
-  const std::uint32_t turn = place_turn_.fetch_add(1, std::memory_order_relaxed);
-  const unsigned looks = count <= 8 ? count : 2;
-  Seat* best = nullptr;
-  Nanos least = kForever;
-  for (unsigned i = 0; i < looks; ++i) {
-    const std::uint64_t spread = (std::uint64_t{turn} * 2 + i) * 0x9e3779b97f4a7c15ull >> 32;
-    Seat& seat = *seats_[count <= 8 ? (turn + i) % count : spread % count];
-    const Nanos wait = expected_wait(seat);
-    if (best == nullptr || wait < least) {
-      least = wait;
-      best = &seat;
-    }
-  }
-  return *best;
-}
-
-/// How long a task sent there would wait for its first poll.
-Nanos RuntimeCore::expected_wait(const Seat& seat) noexcept {
-  if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) return kWakeCost;
-  const std::uint64_t sent = seat.inflow.load(std::memory_order_relaxed);
-  const Nanos wait = seat.time_for(seat.load.load(std::memory_order_relaxed) + sent);
-  // What was sent and not looked at for a while says that this worker cannot run now: its poll is
-  // long, or the system runs something else on its core.
-  if (sent != 0) {
-    const Nanos silent = machine::now() - seat.looked_at.load(std::memory_order_relaxed);
-    if (silent > kSilentTooLong) return saturating_add(wait, silent);
-  }
-  return wait;
-}
-
-// --- reports ---
-
-runtime_stats RuntimeCore::stats() const {
-  runtime_stats all;
-  const auto value = [](const Atomic<std::uint64_t>& counter) {
-    return counter.load(std::memory_order_relaxed);
-  };
-  const std::uint64_t forgotten = value(outside_forgotten_);
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const Counters& c = workers_[i]->runtime().counters();
-    const Seat& seat = *seats_[i];
-    worker_stats w;
-    w.completed = c.completed.load(std::memory_order_acquire);
-    w.spawned = c.spawned.load(std::memory_order_acquire);
-    w.polls = value(c.polls);
-    w.wakes = value(c.wakes) + value(seat.remote_wakes);
-    w.coalesced_wakes = value(c.coalesced) + value(seat.remote_coalesced);
-    w.stale_wakes = value(c.stale) + value(seat.remote_stale);
-    w.steals = value(c.steals);
-    w.tasks_stolen = value(c.tasks_stolen);
-    w.parks = value(c.parks);
-    w.unparks = value(c.unparks);
-    all.total.spawned += w.spawned;
-    all.total.completed += w.completed;
-    all.total.polls += w.polls;
-    all.total.wakes += w.wakes;
-    all.total.coalesced_wakes += w.coalesced_wakes;
-    all.total.stale_wakes += w.stale_wakes;
-    all.total.steals += w.steals;
-    all.total.tasks_stolen += w.tasks_stolen;
-    all.total.parks += w.parks;
-    all.total.unparks += w.unparks;
-    all.workers.push_back(w);
-    if (workers_[i]->pinned()) ++all.pinned_workers;
-  }
-  all.total.spawned += value(outside_spawned_) - forgotten;
-  all.total.unhandled = value(unhandled_);
-  all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
-  return all;
-}
-
-void RuntimeCore::note_unpinned(int cpu, int error) noexcept {
-  if (said_unpinned_.exchange(true, std::memory_order_relaxed)) return;
-  try {
-    log::write(
-        log::Level::warn,
-        fmt::format("runtime '{}': cannot bind workers to cores (CPU {}: {}); they run unbound",
-                    options_.name, cpu, std::generic_category().message(error)));
-  } catch (...) {
-  }
-}
-
-void RuntimeCore::unhandled(detail::PromiseBase& promise) noexcept {
-  const detail::TaskExtras* extras = promise.extras;
-  const std::string_view name =
-      extras != nullptr && extras->name != nullptr ? std::string_view(extras->name->text) : "";
-  const std::exception_ptr error = std::move(promise.error);
-  promise.error = nullptr;
-  report_unhandled(this, error, name);
-}
-
-void RuntimeCore::count_unhandled() noexcept { unhandled_.fetch_add(1, std::memory_order_relaxed); }
-
 RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {
   LockGuard lock(registry_lock);
   for (RuntimeCore* core = registry; core != nullptr; core = core->next_registered_) {
@@ -460,33 +352,6 @@ RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {
     return core;
   }
   return nullptr;
-}
-
-void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
-                      std::string_view name) noexcept {
-  std::string text;
-  try {
-    try {
-      std::rethrow_exception(error);
-    } catch (const operation_cancelled&) {
-      return;  // it was asked to stop, and did
-    } catch (const std::exception& known) {
-      text = known.what();
-    } catch (...) {
-      text = "an exception that is no std::exception";
-    }
-    if (core != nullptr) {
-      core->count_unhandled();
-      if (core->options().on_unhandled) {
-        core->options().on_unhandled(error, name);
-        return;
-      }
-    }
-    log::report(
-        fmt::format("task '{}' ended with an exception that nobody can join: {}", name, text));
-  } catch (...) {
-    log::report("the on_unhandled hook, or reporting an unhandled exception, itself threw");
-  }
 }
 
 // --- stop tokens that left their task ---
@@ -509,19 +374,19 @@ void RuntimeCore::unlist(detail::StopRecord& record) noexcept {
   if (record.next != nullptr) record.next->previous = record.previous;
 }
 
+std::stop_source RuntimeCore::next_unstopped() {
+  LockGuard lock(stop_list_lock_);
+  for (auto* record = stop_list_; record != nullptr; record = record->next) {
+    if (!record->source.stop_requested()) return record->source;
+  }
+  return std::stop_source(std::nostopstate);
+}
+
 void RuntimeCore::stop_records() noexcept {
-  // Callbacks are user code and must not run under our lock (failure L24): one source at a time is
-  // copied out; a record is done when its source is stopped.
+  // Callbacks are user code and must not run under our lock (failure L24), so one source at a time
+  // is copied out; a record is done when its source is stopped.
   for (;;) {
-    std::stop_source source(std::nostopstate);
-    {
-      LockGuard lock(stop_list_lock_);
-      for (auto* record = stop_list_; record != nullptr; record = record->next) {
-        if (record->source.stop_requested()) continue;
-        source = record->source;
-        break;
-      }
-    }
+    std::stop_source source = next_unstopped();
     if (!source.stop_possible()) return;
     source.request_stop();
   }

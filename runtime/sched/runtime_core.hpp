@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,6 +119,7 @@ class RuntimeCore {
   void start_workers();
   void stop_workers(std::size_t started) noexcept;
   void give_up_on_tasks() noexcept;
+  std::stop_source next_unstopped();
   void stop_records() noexcept;
   static Nanos expected_wait(const Seat& seat) noexcept;
   static void thread_body(void* worker) noexcept;

@@ -33,7 +33,7 @@ void Progress::show() {
                            per_second(files, seconds) + " files/s";
   if (terminal_) {
     // Back to the first column, the line, and nothing of the old one behind it.
-    std::fprintf(stderr, "\r%s %s\x1b[K", bar(files, all).c_str(), line.c_str());
+    std::fprintf(stderr, "\r[%s] %s\x1b[K", bar(files, all).c_str(), line.c_str());
   } else {
     std::fprintf(stderr, "tree_index: %s\n", line.c_str());
   }
@@ -55,7 +55,8 @@ void Progress::show_when_due() {
 
 std::string Progress::bar(std::uint64_t done, std::uint64_t all) const {
   const std::size_t filled = all == 0 ? 0 : static_cast<std::size_t>(kBarWidth * done / all);
-  return "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "]";
+  std::string text(kBarWidth, '.');
+  return text.replace(0, filled, filled, '#');
 }
 
 paceline::task<void> show_progress(Progress& progress) {

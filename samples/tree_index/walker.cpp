@@ -33,10 +33,10 @@ std::size_t limit_for(std::size_t workers) {
 
 task<Index> index_file(Walk& walk, std::string path) {
   FileScan scan(std::move(path));
-  while (!interrupted() && scan.step()) {
+  while (scan.step()) {
+    if (interrupted()) co_return Index{};
     co_await paceline::yield();  // whoever is more urgent gets its turn between two chunks
   }
-  if (interrupted()) co_return Index{};
   Index index = scan.take();
   walk.progress.read(1, index.bytes);
   co_return index;
@@ -116,8 +116,10 @@ namespace {
 
 void add_file(Progress& progress, std::string path, Index& index) {
   FileScan scan(std::move(path));
-  while (!interrupted() && scan.step()) progress.show_when_due();
-  if (interrupted()) return;
+  while (scan.step()) {
+    if (interrupted()) return;
+    progress.show_when_due();
+  }
   Index file = scan.take();
   progress.read(1, file.bytes);
   progress.show_when_due();

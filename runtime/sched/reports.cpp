@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a runtime says about itself: counters, one-time warnings, exceptions nobody can join.
+#include <exception>
+#include <string>
+#include <system_error>
+
+#include <spdlog/fmt/fmt.h>
+
+#include <paceline/detail/promise.hpp>
+#include <paceline/error.hpp>
+
+#include "exec/completion.hpp"
+#include "exec/names.hpp"
+#include "sched/runtime_core.hpp"
+#include "trace/log.hpp"
+
+namespace paceline::core {
+
+runtime_stats RuntimeCore::stats() const {
+  runtime_stats all;
+  const auto value = [](const Atomic<std::uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  const std::uint64_t forgotten = value(outside_forgotten_);
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const Counters& c = workers_[i]->runtime().counters();
+    const Seat& seat = *seats_[i];
+    worker_stats w;
+    w.completed = c.completed.load(std::memory_order_acquire);
+    w.spawned = c.spawned.load(std::memory_order_acquire);
+    w.polls = value(c.polls);
+    w.wakes = value(c.wakes) + value(seat.remote_wakes);
+    w.coalesced_wakes = value(c.coalesced) + value(seat.remote_coalesced);
+    w.stale_wakes = value(c.stale) + value(seat.remote_stale);
+    w.steals = value(c.steals);
+    w.tasks_stolen = value(c.tasks_stolen);
+    w.parks = value(c.parks);
+    w.unparks = value(c.unparks);
+    all.total.spawned += w.spawned;
+    all.total.completed += w.completed;
+    all.total.polls += w.polls;
+    all.total.wakes += w.wakes;
+    all.total.coalesced_wakes += w.coalesced_wakes;
+    all.total.stale_wakes += w.stale_wakes;
+    all.total.steals += w.steals;
+    all.total.tasks_stolen += w.tasks_stolen;
+    all.total.parks += w.parks;
+    all.total.unparks += w.unparks;
+    all.workers.push_back(w);
+    if (workers_[i]->pinned()) ++all.pinned_workers;
+  }
+  all.total.spawned += value(outside_spawned_) - forgotten;
+  all.total.unhandled = value(unhandled_);
+  all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
+  return all;
+}
+
+void RuntimeCore::note_unpinned(int cpu, int error) noexcept {
+  if (said_unpinned_.exchange(true, std::memory_order_relaxed)) return;
+  try {
+    log::write(
+        log::Level::warn,
+        fmt::format("runtime '{}': cannot bind workers to cores (CPU {}: {}); they run unbound",
+                    options_.name, cpu, std::generic_category().message(error)));
+  } catch (...) {
+  }
+}
+
+void RuntimeCore::unhandled(detail::PromiseBase& promise) noexcept {
+  const detail::TaskExtras* extras = promise.extras;
+  const std::string_view name =
+      extras != nullptr && extras->name != nullptr ? std::string_view(extras->name->text) : "";
+  const std::exception_ptr error = std::move(promise.error);
+  promise.error = nullptr;
+  report_unhandled(this, error, name);
+}
+
+void RuntimeCore::count_unhandled() noexcept { unhandled_.fetch_add(1, std::memory_order_relaxed); }
+
+void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
+                      std::string_view name) noexcept {
+  std::string text;
+  try {
+    try {
+      std::rethrow_exception(error);
+    } catch (const operation_cancelled&) {
+      return;  // it was asked to stop, and did
+    } catch (const std::exception& known) {
+      text = known.what();
+    } catch (...) {
+      text = "an exception that is no std::exception";
+    }
+    if (core != nullptr) {
+      core->count_unhandled();
+      if (core->options().on_unhandled) {
+        core->options().on_unhandled(error, name);
+        return;
+      }
+    }
+    log::report(
+        fmt::format("task '{}' ended with an exception that nobody can join: {}", name, text));
+  } catch (...) {
+    log::report("the on_unhandled hook, or reporting an unhandled exception, itself threw");
+  }
+}
+
+}  // namespace paceline::core

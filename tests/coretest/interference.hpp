@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+// Interference: chaos and sabotage, as the child process switches them on.
+// Two implementations, chosen when linking: plain/ with the installed library, where there is
+// nothing to switch on, and probed/ with the twins of the library whose probes are alive.
+#pragma once
+
+#include <cstdint>
+
+#include "settings.hpp"
+#include "wire.hpp"
+
+namespace coretest::interference {
+
+/// What this program is linked with. `Parks::product` means that nothing can be switched on.
+Parks linked() noexcept;
+
+/// Before the first runtime. Throws std::logic_error if `settings` asks for what is not there.
+void begin(const Settings& settings, const Wire& wire);
+
+/// Ends the helper threads (hogs, staller). After the last runtime.
+void end() noexcept;
+
+/// By how much interference may delay a single step, nanoseconds: part of every lateness bound.
+std::int64_t allowance() noexcept;
+
+/// How often chaos has yielded, napped or stalled somebody; how often the sabotage has struck.
+std::uint64_t disturbances() noexcept;
+std::uint64_t strikes() noexcept;
+
+}  // namespace coretest::interference

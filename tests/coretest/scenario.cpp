@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "scenario.hpp"
+
+#include <array>
+
+#include "scenarios/scenarios.hpp"
+
+namespace coretest {
+
+namespace {
+
+constexpr std::array<Scenario, 10> kScenarios = {{
+    {"C01", "sleepers", "staggered sleepers: all end, no sleep is short, the last ends in time", 1,
+     &run_sleepers},
+    {"C03", "ring", "tokens in rings of 2 to 4096 tasks: one token each, in order; cost per hop", 1,
+     &run_ring},
+    {"C04", "wake-storm", "threads and signal handlers wake tasks: every wake is seen, nobody runs twice",
+     1, &run_wake_storm},
+    {"C05", "wake-late", "wakers of finished tasks, reused slots and dead runtimes hit nobody", 1,
+     &run_wake_late},
+    {"C06", "park-edge", "single items handed over just as workers fall asleep: each runs in time", 1,
+     &run_park_edge},
+    {"C07", "spawn-flood", "millions of tiny tasks, bounded and not: none lost, memory as promised", 1,
+     &run_spawn_flood},
+    {"C08", "fork-join", "trees of when_all that throw at random: the exact sum or one exception", 1,
+     &run_fork_join},
+    {"C09", "steal", "all work on one worker: the others help, and a task behind a long poll runs", 2,
+     &run_steal},
+    {"C12", "timers", "sleeps set, cancelled and set again: never early, each ends once, in time", 1,
+     &run_timers},
+    {"C16", "shutdown", "runtimes built and destroyed at random moments: nothing leaks or hangs", 1,
+     &run_shutdown},
+}};
+
+}  // namespace
+
+std::span<const Scenario> scenarios() noexcept { return kScenarios; }
+
+const Scenario* find_scenario(std::string_view name) noexcept {
+  for (const Scenario& scenario : kScenarios) {
+    if (scenario.name == name || scenario.id == name) return &scenario;
+  }
+  return nullptr;
+}
+
+}  // namespace coretest
