@@ -84,22 +84,13 @@ void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
   PromiseBase& promise = *slot.root;
   const auto frame =
       std::coroutine_handle<>::from_address(slot.frame.load(std::memory_order_relaxed));
-  if (promise.link.load(std::memory_order_acquire) == join_word::detached) {
-    // The common end of a detached task: nobody else can reach the frame. It dies while the task is
-    // still current, because the destructors of its arguments may ask this_task.
-    if (promise.error) runtime.report_unhandled(promise);
-    if (slot.name.load(std::memory_order_relaxed) != nullptr) {
-      slot.name.store(nullptr, std::memory_order_seq_cst);  // before the name dies with the frame
-    }
-    destroy_frame(frame);
-    vacate(runtime, slot);
-    runtime.count_end();
-    return;
-  }
   vacate(runtime, slot);
   // Before the end is published: who joins the task must find it counted.
   runtime.count_end();
-  if (publish_end(promise)) {
+  // A look first: most tasks are detached long before they end, and then nobody else can reach the
+  // word. Acquire pairs with release_handle.
+  const bool detached = promise.link.load(std::memory_order_acquire) == join_word::detached;
+  if (detached || publish_end(promise)) {
     if (promise.error) runtime.report_unhandled(promise);
     destroy_frame(frame);
   }

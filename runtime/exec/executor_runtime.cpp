@@ -106,8 +106,10 @@ struct ExecutorRuntime::PollHost {
     return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }
   void finish(Slot& slot) noexcept {
-    core::finish(runtime, slot);
+    // The body is over: what its arguments' destructors do is done outside the task, here as when a
+    // joiner frees the frame.
     runtime.current_ = nullptr;
+    core::finish(runtime, slot);
   }
   void rearm(Slot& slot) noexcept { runtime.rearm(slot); }
   void put_back(Slot& slot) noexcept { runtime.put_back(slot); }

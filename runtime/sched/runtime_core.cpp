@@ -72,8 +72,9 @@ WorkerPlan plan_workers(std::size_t asked, bool pin, std::vector<int> usable, do
   std::size_t workers = asked;
   if (workers == 0) {
     workers = std::max<std::size_t>(usable.size(), 1);
-    if (quota > 0) {
-      workers = std::min(workers, static_cast<std::size_t>(std::max(1.0, std::ceil(quota))));
+    // Compared before it is converted: a quota may be any number.
+    if (quota > 0 && quota < static_cast<double>(workers)) {
+      workers = static_cast<std::size_t>(std::ceil(quota));
     }
   }
   plan.workers = std::clamp<std::size_t>(workers, 1, kMaxWorkers);

@@ -37,11 +37,11 @@ template <class Visit>
 bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
   unsigned budget = kRaidPages;
   Word classes = victim.classes.load(std::memory_order_seq_cst);
-  for (; classes != 0; classes = without_lowest(classes)) {
+  for (; classes != 0 && budget > 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const PageCursor start = cursors[at];
     bool moved = false;
-    while (budget-- > 0) {
+    for (; budget > 0; --budget) {
       Group* group = cursors[at].next(victim.collections[at], [](auto&&...) {});
       if (group == nullptr) break;
       const PageCursor& now = cursors[at];
