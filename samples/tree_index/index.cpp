@@ -26,9 +26,6 @@ Merge::Merge(Index& into, Index& from) : into_(into.table), from_(from.table) {
   if (into.table.size() < from.table.size()) std::swap(into.table, from.table);
 }
 
-bool Merge::step() {
-  next_ = into_.merge(from_, next_, kWordsPerStep);
-  return next_ != from_.size();
-}
+bool Merge::step() { return into_.merge(from_, at_, kWordsPerStep); }
 
 }  // namespace tree_index

@@ -84,7 +84,7 @@ class Merge {
  private:
   WordTable& into_;
   const WordTable& from_;
-  std::size_t next_ = 0;
+  WordTable::Position at_;
 };
 
 }  // namespace tree_index

@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tokenizer: finding runs, judging them, lower-casing them.
+// Tokenizer: finding runs and judging them.
 #include "tokenizer.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace tree_index {
 
 namespace {
-
-/// For each byte its lower-case form if it can be part of a word, else 0.
-constexpr std::array<char, 256> kLower = [] {
-  std::array<char, 256> lower{};
-  for (int c = '0'; c <= '9'; ++c) lower[static_cast<std::size_t>(c)] = static_cast<char>(c);
-  for (int c = 'a'; c <= 'z'; ++c) lower[static_cast<std::size_t>(c)] = static_cast<char>(c);
-  for (int c = 'A'; c <= 'Z'; ++c) {
-    lower[static_cast<std::size_t>(c)] = static_cast<char>(c - 'A' + 'a');
-  }
-  lower['_'] = '_';
-  return lower;
-}();
 
 char lower(char c) noexcept { return kLower[static_cast<unsigned char>(c)]; }
 bool in_run(char c) noexcept { return lower(c) != 0; }
@@ -52,14 +39,12 @@ void Tokenizer::finish(WordTable& table) {
 }
 
 void Tokenizer::keep(std::string_view run) {
-  kept_.append(run.substr(0, kLongestWord + 1 - kept_.size()));
+  kept_.append(run.substr(0, Word::kLongest + 1 - kept_.size()));
 }
 
 void Tokenizer::count(std::string_view run, WordTable& table) {
-  if (run.size() < kShortestWord || run.size() > kLongestWord || !is_letter(run[0])) return;
-  std::array<char, kLongestWord> word;
-  std::transform(run.begin(), run.end(), word.begin(), lower);
-  table.add({word.data(), run.size()});
+  if (run.size() < Word::kShortest || run.size() > Word::kLongest || !is_letter(run[0])) return;
+  table.add(Word(run));
   ++words_;
 }
 

@@ -2,7 +2,6 @@
 // Tokenizer: cuts text that arrives in chunks into words and counts them.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,9 +15,6 @@ namespace tree_index {
 /// long as it gets: neither "0x1f" nor "_exit" starts with a letter, so neither holds a word.
 class Tokenizer {
  public:
-  static constexpr std::size_t kShortestWord = 3;
-  static constexpr std::size_t kLongestWord = 255;
-
   /// Counts the words of the next chunk into `table`. A run that touches the end of the chunk is
   /// kept for the next call.
   void feed(std::string_view chunk, WordTable& table);
@@ -33,7 +29,7 @@ class Tokenizer {
   void keep(std::string_view run);
   void count(std::string_view run, WordTable& table);
 
-  std::string kept_;  // start of a run that may go on, cut after kLongestWord + 1 characters
+  std::string kept_;  // start of a run that may go on, cut after Word::kLongest + 1 characters
   std::uint64_t words_ = 0;
 };
 

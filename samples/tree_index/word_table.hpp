@@ -8,54 +8,74 @@
 #include <string_view>
 #include <vector>
 
+#include "word.hpp"
+
 namespace tree_index {
 
 /// How often each word was seen.
 ///
-/// The words lie side by side in blocks of characters, the counts in one dense array in the order
-/// of first appearance, and a hash index of eight bytes per place leads to them. So counting a word
-/// allocates nothing as a rule, and reading a table from front to back, as a merge does, is cheap.
+/// The counts stand in dense arrays in the order of first appearance, and places of eight bytes,
+/// found by hash, lead to them: counting a word allocates nothing as a rule, and a merge, which
+/// reads a table from front to back, is cheap. A table that has become large splits into parts that
+/// grow one at a time, because growing a whole table of a million words would keep the core for
+/// tens of milliseconds.
 class WordTable {
  public:
   struct Entry {
-    const char* text;  // in a block of this table
+    const Unit* units;  // in a block of the table
     std::uint32_t length;
     std::uint32_t hash;
     std::uint64_t count;
 
-    std::string_view word() const noexcept { return {text, length}; }
+    std::string_view word() const noexcept {
+      return {reinterpret_cast<const char*>(units), length};
+    }
   };
 
-  /// Words are up to 4095 bytes long.
-  void add(std::string_view word, std::uint64_t count = 1) { add_hashed(word, hash_of(word), count); }
+  WordTable() : parts_(1) {}
 
-  /// Adds up to `limit` entries of `other`, from number `first` on. Returns the number of the first
-  /// entry left out, so that a long merge can be done in turns; other.size() when all are in.
-  std::size_t merge(const WordTable& other, std::size_t first, std::size_t limit);
+  void add(const Word& word);
 
-  std::size_t size() const noexcept { return entries_.size(); }
-  const std::vector<Entry>& entries() const noexcept { return entries_; }
+  std::size_t size() const noexcept { return size_; }
+
+  /// Where a reader is in a table.
+  struct Position {
+    std::size_t part = 0;
+    std::size_t entry = 0;
+  };
+
+  /// Adds up to `limit` entries of `other` from `at` on, and moves `at` behind them. True: there
+  /// are more. So a long merge can be done in turns.
+  bool merge(const WordTable& other, Position& at, std::size_t limit);
+
+  /// Every entry, in no particular order.
+  std::vector<Entry> entries() const;
 
  private:
   struct Place {
     std::uint32_t hash = 0;
     std::uint32_t number = 0;  // of the entry, counted from 1; 0: the place is empty
   };
+  struct Part {
+    std::vector<Place> places;  // a power of two of them, or none; at most half are taken
+    std::vector<Entry> entries;
+  };
   struct Block {
-    std::unique_ptr<char[]> text;
+    std::unique_ptr<Unit[]> units;
     std::size_t used = 0;
     std::size_t size = 0;
   };
 
-  static std::uint32_t hash_of(std::string_view word) noexcept;
-  void add_hashed(std::string_view word, std::uint32_t hash, std::uint64_t count);
-  void insert(Place& place, std::string_view word, std::uint32_t hash, std::uint64_t count);
-  void grow();
-  const char* keep(std::string_view word);
+  Part& part_of(std::uint32_t hash) noexcept;
+  void add(const Unit* units, std::size_t length, std::uint32_t hash, std::uint64_t count);
+  static void append(Part& part, Place& place, const Entry& entry);
+  static void grow(Part& part);
+  void split();
+  const Unit* keep(const Unit* units, std::size_t count);
 
-  std::vector<Place> places_;  // a power of two of them, or none; at most half are taken
-  std::vector<Entry> entries_;
+  std::vector<Part> parts_;  // one or kParts
   std::vector<Block> blocks_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace tree_index

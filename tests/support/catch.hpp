@@ -10,6 +10,9 @@ struct ListenerBase : Catch::EventListenerBase {
 };
 }
 #else
+#ifndef CATCH_CONFIG_EXTERNAL_INTERFACES
+#define CATCH_CONFIG_EXTERNAL_INTERFACES  // the listener's base class
+#endif
 #include <catch2/catch.hpp>
 namespace paceline_test {
 struct ListenerBase : Catch::TestEventListenerBase {
