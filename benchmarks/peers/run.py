@@ -84,6 +84,21 @@ PEERS = {
 }
 
 
+# The sizes of the cases, the same for all programs whatever their own defaults are.
+SIZES = {
+    "spawn/local": 1_000_000,
+    "spawn/remote": 10_000,
+    "spawn/chained": 10_000,
+    "yield/many": 200,
+    "wake/ping_pong": 1_000,
+    "timer/sleep": 10_000,
+    "fork/fib": 30,
+    "fork/skynet": 1_000_000,
+    "fork/nqueens": 10,
+    "fork/matmul": 512,
+}
+
+
 def build_all(build_dir):
     """The programs of the peers that could be built."""
     programs = {}
@@ -120,9 +135,9 @@ def choose(patterns, known):
 def run_once(name, program, case, options):
     """The row of one run. Its table is dropped; a failed check ends everything."""
     rows = options.build_dir / "row.json"
-    command = [program, case, "--workers", options.workers, "--repeat", options.repeat]
+    settings = ["--workers", options.workers, "--n", SIZES[case], "--repeat", options.repeat]
     try:
-        output_of(*command, "--json", rows, timeout=600)
+        output_of(program, case, *settings, "--json", rows, timeout=600)
     except (CommandFailed, subprocess.TimeoutExpired) as why:
         sys.exit(f"run.py: {name} failed on {case}: {why}")
     return json.loads(rows.read_text())

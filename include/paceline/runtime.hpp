@@ -83,9 +83,9 @@ class runtime {
   void require_outside(const char* caller) const;
 
   template <class T>
-  static task<T> as_task(task<T> t) {
+  static task<T> as_task(task<T>&& t) {
     if (!t) detail::throw_empty_task("block_on");
-    return t;
+    return std::move(t);
   }
   template <class A>
   static task<detail::AwaitResult<A>> as_task(A&& awaitable) {

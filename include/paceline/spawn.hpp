@@ -16,7 +16,7 @@
 
 namespace paceline {
 
-/// Identifies a task within its runtime for as long as the runtime lives; never 0.
+/// Identifies a task within the process; never 0, never used again.
 using task_id = std::uint64_t;
 
 template <class T>
@@ -151,7 +151,9 @@ class JoinAwaiter : public NativeAwaiter {
       where_.cancelled = true;
       return false;
     }
-    return join_suspend(*where_.target, where_);
+    if (join_suspend(*where_.target, where_)) return true;
+    not_suspended();  // it has ended meanwhile
+    return false;
   }
   T await_resume() {
     if (where_.cancelled) throw operation_cancelled();

@@ -23,12 +23,16 @@ namespace detail {
 struct FinalAwaiter {
   bool await_ready() noexcept { return false; }
   template <class Promise>
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> frame) noexcept {
-    PromiseBase& promise = frame.promise();
+  auto await_suspend(std::coroutine_handle<Promise> frame) noexcept {
+    PromiseBase& child = frame.promise();
     // A root returns to its executor, which sees that the frame is done.
-    if (promise.root) return std::noop_coroutine();
-    const auto parent = promise.link.load(std::memory_order_relaxed);
-    return transfer(std::coroutine_handle<>::from_address(reinterpret_cast<void*>(parent)));
+    if constexpr (kTransferIsTailCall) {
+      return child.root ? std::coroutine_handle<>(std::noop_coroutine())
+                        : std::coroutine_handle<>::from_address(
+                              reinterpret_cast<void*>(child.link.load(std::memory_order_relaxed)));
+    } else {
+      if (!child.root) leave_child(child);
+    }
   }
   void await_resume() noexcept {}
 };
@@ -101,13 +105,19 @@ class TaskAwaiter : public NativeAwaiter {
   explicit TaskAwaiter(std::coroutine_handle<TaskPromise<T>> child) noexcept : child_(child) {}
   TaskAwaiter(const TaskAwaiter&) = delete;
   TaskAwaiter& operator=(const TaskAwaiter&) = delete;
-  ~TaskAwaiter() { child_.destroy(); }
+  ~TaskAwaiter() { destroy_frame(child_); }
 
   bool await_ready() noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> parent) noexcept {
-    child_.promise().link.store(reinterpret_cast<std::uintptr_t>(parent.address()),
-                                std::memory_order_relaxed);
-    return transfer(child_);
+  template <class Parent>
+  auto await_suspend(std::coroutine_handle<Parent> parent) {
+    PromiseBase& child = child_.promise();
+    if constexpr (kTransferIsTailCall) {
+      child.link.store(reinterpret_cast<std::uintptr_t>(parent.address()),
+                       std::memory_order_relaxed);
+      return std::coroutine_handle<>(child_);
+    } else {
+      return enter_child(child, child_, parent);
+    }
   }
   T await_resume() { return child_.promise().take(); }
 
@@ -139,13 +149,13 @@ class [[nodiscard("a task does nothing until it is awaited or spawned")]] task {
   task(task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
   task& operator=(task&& other) noexcept {
     if (this != &other) {
-      if (frame_) frame_.destroy();
+      if (frame_) detail::destroy_frame(frame_);
       frame_ = std::exchange(other.frame_, nullptr);
     }
     return *this;
   }
   ~task() {
-    if (frame_) frame_.destroy();
+    if (frame_) detail::destroy_frame(frame_);
   }
 
   /// False once the task was moved from, awaited or spawned.

@@ -66,7 +66,10 @@ class SleepAwaiter : public NativeAwaiter {
     return false;
   }
   void await_resume() const {
-    if (node_.cancelled) throw operation_cancelled();
+    // Not armed: it only gave way, like yield.
+    if (node_.cancelled || (node_.wheel == nullptr && stop_requested())) {
+      throw operation_cancelled();
+    }
   }
 
  private:

@@ -62,7 +62,12 @@ class WakerAwaiter : public NativeAwaiter {
       where_.cancelled = true;
       return false;
     }
-    arm_(self);
+    try {
+      arm_(self);
+    } catch (...) {
+      not_suspended();
+      throw;
+    }
     return true;
   }
   void await_resume() const {

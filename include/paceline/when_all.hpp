@@ -35,7 +35,7 @@ class Child {
   Child(Child&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
   Child& operator=(Child&&) = delete;
   ~Child() {
-    if (frame_) frame_.destroy();
+    if (frame_) destroy_frame(frame_);
   }
   std::coroutine_handle<> frame() const noexcept { return frame_; }
   PromiseBase& promise() const noexcept { return frame_.promise(); }

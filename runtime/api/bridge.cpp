@@ -4,7 +4,9 @@
 
 #include <stdexcept>
 #include <string>
+#include <utility>
 
+#include <paceline/detail/awaitable.hpp>
 #include <paceline/error.hpp>
 #include <paceline/spawn.hpp>
 #include <paceline/task.hpp>
@@ -46,6 +48,13 @@ void* allocate_frame(std::size_t size) { return core::allocate_frame_memory(size
 void free_frame(void* frame, std::size_t size) noexcept { core::free_frame_memory(frame, size); }
 
 void release_promise(PromiseBase& promise) noexcept {
+  // The external token first: its destructor waits for a callback that is under way, and that may
+  // be inside the record's source.
+  if (TaskExtras* extras = std::exchange(promise.extras, nullptr)) {
+    extras->external_stop.reset();
+    if (extras->name != nullptr) core::retire_name(extras->name);
+    delete extras;
+  }
   const std::uintptr_t stop = promise.stop.load(std::memory_order_acquire) & ~std::uintptr_t{1};
   if (auto* record = reinterpret_cast<StopRecord*>(stop)) {
     if (core::RuntimeCore* runtime = core::RuntimeCore::find(record->runtime_id)) {
@@ -53,11 +62,6 @@ void release_promise(PromiseBase& promise) noexcept {
       runtime->release();
     }
     delete record;
-  }
-  if (TaskExtras* extras = promise.extras) {
-    extras->external_stop.reset();  // waits for a callback that is under way
-    if (extras->name != nullptr) core::retire_name(extras->name);
-    delete extras;
   }
 }
 
@@ -105,12 +109,42 @@ void require_task(const char* what) { core::require_current(what); }
 
 bool post_transfer(std::coroutine_handle<> next) noexcept {
   ExecutorRuntime* runtime = core::here();
-  if (runtime == nullptr) return false;
-  runtime->post_transfer(next);
-  return true;
+  return runtime != nullptr && runtime->post_transfer(next);
 }
 
+void not_suspended() noexcept { core::here()->set_outcome(Outcome::none); }
+
+// --- foreign awaitables ---
+
+namespace {
+
+// Not cancellable: we cannot withdraw what is not ours.
 const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
+
+}  // namespace
+
+ForeignStay::ForeignStay() noexcept : Suspension(foreign_ops) {}
+
+void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame) {
+  suspend_regardless(stay, frame);
+  Slot& slot = *core::here()->current();
+  stay.frame = frame;
+  stay.root = slot.root;
+  stay.outer = slot.stay;
+  slot.stay = &stay;
+}
+
+void end_stay(ForeignStay& stay) noexcept {
+  ExecutorRuntime& runtime = *core::here();
+  runtime.current()->stay = stay.outer;
+  runtime.set_outcome(Outcome::none);
+}
+
+void complete_stay(ForeignStay& stay) noexcept {
+  // Where the task lives now: a task that ran inside the foreign code may have moved it.
+  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};
+  complete(stay);
+}
 
 // --- joining ---
 
@@ -125,7 +159,8 @@ void join_blocking(PromiseBase& promise, const char* caller) {
                            " on a worker would block it: co_await the handle instead");
   }
   if (promise.link.load(std::memory_order_acquire) == join_word::done) return;
-  if (core::RuntimeCore* runtime = core::RuntimeCore::find(promise.runtime_id)) {
+  if (core::RuntimeCore* runtime =
+          core::RuntimeCore::find(promise.runtime_id.load(std::memory_order_relaxed))) {
     const std::unique_ptr<core::RuntimeCore, void (*)(core::RuntimeCore*)> hold(
         runtime, [](core::RuntimeCore* held) { held->release(); });
     runtime->require_same_process(caller);
@@ -152,14 +187,15 @@ void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcep
   }
   if (word != join_word::done || promise.abandoned) return;
   if (promise.error && !promise.error_seen) {
-    core::RuntimeCore* runtime = core::RuntimeCore::find(promise.runtime_id);
+    core::RuntimeCore* runtime =
+        core::RuntimeCore::find(promise.runtime_id.load(std::memory_order_relaxed));
     const TaskExtras* extras = promise.extras;
     core::report_unhandled(
         runtime, promise.error,
         extras != nullptr && extras->name != nullptr ? std::string_view(extras->name->text) : "");
     if (runtime != nullptr) runtime->release();
   }
-  core::destroy_frame(frame);
+  destroy_frame(frame);
 }
 
 // --- time ---

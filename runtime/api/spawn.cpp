@@ -62,6 +62,7 @@ void attach_extras(PromiseBase& promise, const spawn_options& options) {
 void move_in(Slot& slot, PromiseBase& promise, std::coroutine_handle<> frame, std::uint64_t id) {
   slot.resume = frame.address();
   slot.waiting = nullptr;
+  slot.stay = nullptr;
   slot.root = &promise;
   slot.frame.store(frame.address(), std::memory_order_relaxed);
   slot.id.store(id, std::memory_order_relaxed);
@@ -94,8 +95,11 @@ Seat* spill_to(const ExecutorRuntime& runtime, RuntimeCore& core) noexcept {
 }  // namespace
 
 std::uint64_t id_at(const RuntimeCore& core, std::uint64_t sequence, std::size_t lane) noexcept {
-  // One lane per worker and one for all outside threads: unique without a shared counter.
-  return sequence * (core.worker_count() + 1) + lane;
+  // One lane per worker and one for all outside threads, and 2^48 numbers per runtime: unique in
+  // the process without a shared counter, and small in a process with one runtime.
+  constexpr unsigned kRuntimeShift = 48;
+  return (std::uint64_t{core.id()} - 1) << kRuntimeShift |
+         (sequence * (core.worker_count() + 1) + lane);
 }
 
 /// Starts a root on the worker that spawns it.
@@ -177,7 +181,7 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   if (inside && target->stopping()) {
     throw runtime_stopped("spawn: the runtime was asked to stop and takes no new tasks");
   }
-  promise.runtime_id = target->id();
+  promise.runtime_id.store(target->id(), std::memory_order_relaxed);
   core::attach_extras(promise, options);
   if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, options);
   Seat* elsewhere = nullptr;
@@ -227,7 +231,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
     Slot& slot = Slot::of({child.self.load(std::memory_order_relaxed)});
     const std::uint64_t sequence = spawned.load(std::memory_order_relaxed) + 1;
     spawned.store(sequence, std::memory_order_relaxed);
-    child.runtime_id = target.id();
+    child.runtime_id.store(target.id(), std::memory_order_relaxed);
     child.link.store(reinterpret_cast<std::uintptr_t>(&group) | join_word::tag_group,
                      std::memory_order_relaxed);
     core::move_in(slot, child, frames[i],
@@ -253,6 +257,7 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   PromiseBase& promise = *from.root;
   to.resume = from.resume;
   to.waiting = nullptr;
+  to.stay = from.stay;
   to.root = from.root;
   to.frame.store(from.frame.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -262,6 +267,16 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   promise.self.store(to.ref().bits, std::memory_order_seq_cst);
   core::vacate(runtime, from);
   runtime.move_current(to);
+}
+
+/// A token that left the task is stopped by the runtime the task lives in.
+void move_stop_record(PromiseBase& promise, RuntimeCore& from, RuntimeCore& to) noexcept {
+  const std::uintptr_t word = promise.stop.load(std::memory_order_acquire);
+  auto* record = reinterpret_cast<StopRecord*>(word & ~std::uintptr_t{1});
+  if (record == nullptr) return;
+  from.unlist(*record);
+  to.list(*record);
+  if (to.stopping()) record->source.request_stop();
 }
 
 }  // namespace
@@ -302,7 +317,8 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
     throw std::bad_alloc();
   }
   current->resume = frame.address();
-  current->root->runtime_id = target->id();
+  current->root->runtime_id.store(target->id(), std::memory_order_relaxed);
+  move_stop_record(*current->root, runtime->worker().core(), *target);
   move_current(*runtime, *slot);
   runtime->set_outcome(Outcome::left);
   return true;

@@ -59,24 +59,13 @@ bool publish_end(PromiseBase& promise) noexcept {
   }
 }
 
-void destroy_frame(std::coroutine_handle<> frame) noexcept {
-  try {
-    frame.destroy();
-  } catch (const std::exception& error) {
-    log::report(std::string("a destructor threw while a task's frame was destroyed: ") +
-                error.what());
-  } catch (...) {
-    log::report("a destructor threw while a task's frame was destroyed");
-  }
-}
-
 void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
   slot.waiting = nullptr;
   if (slot.name.load(std::memory_order_relaxed) != nullptr) {
     slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name
   }
   if (slot.state.vacate()) {
-    TaskCollection::release(slot, &port_of(slot) == &runtime.port());
+    TaskCollection::release(slot, is_home(slot, runtime.port()));
   }
 }
 
@@ -92,7 +81,7 @@ void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
   const bool detached = promise.link.load(std::memory_order_acquire) == join_word::detached;
   if (detached || publish_end(promise)) {
     if (promise.error) runtime.report_unhandled(promise);
-    destroy_frame(frame);
+    detail::destroy_frame(frame);
   }
 }
 
@@ -104,12 +93,13 @@ using core::ExecutorRuntime;
 using core::Slot;
 
 void complete(Suspension& where) noexcept {
-  const TaskRef task = where.task;
-  // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone.
-  where.ready.store(1, std::memory_order_release);
-  Slot& slot = Slot::of(task);
+  Slot& slot = Slot::of(where.task);
   ExecutorRuntime* here = core::machine::this_thread().runtime;
-  if (here != nullptr && &here->port() == &core::port_of(slot)) {
+  const bool at_home = here != nullptr && core::is_home(slot, here->port());
+  // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone, and unless
+  // this is its home worker (which alone puts groups to sleep) so may the slot's group.
+  where.ready.store(1, std::memory_order_release);
+  if (at_home) {
     here->wake_home(slot);
   } else {
     core::wake_remote(slot);
@@ -118,6 +108,17 @@ void complete(Suspension& where) noexcept {
 
 void poke(TaskRef task) noexcept {
   if (task) core::notify(Slot::of(task));
+}
+
+void report_destructor_exception() noexcept {
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    core::log::report(std::string("a destructor threw while a task's frame was destroyed: ") +
+                      error.what());
+  } catch (...) {
+    core::log::report("a destructor threw while a task's frame was destroyed");
+  }
 }
 
 bool request_stop(PromiseBase& promise) noexcept {

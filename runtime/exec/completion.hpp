@@ -64,9 +64,6 @@ void finish(ExecutorRuntime& runtime, Slot& slot) noexcept;
 /// Vacates a slot and gives it back. The poller.
 void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept;
 
-/// Destroys a finished or never started frame; an exception from a destructor is reported.
-void destroy_frame(std::coroutine_handle<> frame) noexcept;
-
 /// The finishing half of the join word: publishes the end and wakes whoever waits. True if the
 /// frame is now the caller's to destroy.
 bool publish_end(detail::PromiseBase& promise) noexcept;

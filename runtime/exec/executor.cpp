@@ -2,11 +2,20 @@
 #include "exec/executor.hpp"
 
 #include "exec/executor_runtime.hpp"
+#include "machine/sanitizer.hpp"
 
 namespace paceline::core {
 
+namespace {
+
+// Sanitizers put red zones around every local: give them room.
+constexpr std::size_t kStackFactor = machine::sanitizer::kAddress ? 8 : 1;
+
+}  // namespace
+
 Executor::Executor(ExecutorRuntime& runtime, std::size_t stack_bytes)
-    : runtime_(runtime), fiber_(machine::lease_stack(stack_bytes), &Executor::loop, this) {}
+    : runtime_(runtime),
+      fiber_(machine::lease_stack(stack_bytes * kStackFactor), &Executor::loop, this) {}
 
 void Executor::loop(void* self) noexcept {
   auto& executor = *static_cast<Executor*>(self);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "exec/executor_runtime.hpp"
 
+#include <new>
 #include <utility>
 
+#include <paceline/detail/awaitable.hpp>
+
+#include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/poll.hpp"
 
@@ -97,11 +101,18 @@ struct ExecutorRuntime::PollHost {
   Rest run(Slot*& slot) noexcept {
     bump(runtime.counters_.polls);
     runtime.current_ = slot;
-    runtime.outcome_ = Outcome::suspended;
+    runtime.outcome_ = Outcome::none;
     runtime.resume_chain(std::coroutine_handle<>::from_address(slot->resume));
     slot = runtime.current_;  // the task may have moved
-    if (std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed)).done())
-      return Rest::finished;
+    const auto root =
+        std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
+    if (root.done()) return Rest::finished;
+    if (runtime.outcome_ == Outcome::none) {
+      check(slot->stay != nullptr, "a poll ends with the task's end or a suspension");
+      slot->resume = slot->stay->frame.address();
+      slot->waiting = slot->stay;
+      runtime.outcome_ = Outcome::suspended;
+    }
     runtime.current_ = nullptr;
     return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }
@@ -119,11 +130,29 @@ void ExecutorRuntime::poll(Slot& slot) noexcept {
   if (poll_slot(slot, PollHost{*this}) != Claim::polled) bump(counters_.stale);
 }
 
+bool ExecutorRuntime::post_transfer(std::coroutine_handle<> next) noexcept {
+  if (!posted_) {
+    posted_ = next;
+    return true;
+  }
+  try {
+    posted_more_.push_back(next);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
-  posted_ = frame;
-  do {
-    std::exchange(posted_, nullptr).resume();
-  } while (posted_);
+  frame.resume();
+  while (posted_) {
+    const auto next = std::exchange(posted_, nullptr);
+    if (!posted_more_.empty()) [[unlikely]] {
+      posted_ = posted_more_.front();
+      posted_more_.erase(posted_more_.begin());
+    }
+    next.resume();
+  }
 }
 
 void ExecutorRuntime::wake_home(Slot& slot) noexcept {
@@ -140,7 +169,7 @@ void ExecutorRuntime::admit_home(Slot& slot) noexcept {
 
 /// A claim met the task while it ran: its bit is set again.
 void ExecutorRuntime::rearm(Slot& slot) noexcept {
-  if (&port_of(slot) == &port_) {
+  if (is_home(slot, port_)) {
     notify_home(slot);
     became_ready();
   } else {
@@ -160,7 +189,7 @@ void ExecutorRuntime::put_back(Slot& slot) noexcept {
   if (outcome_ == Outcome::left) {
     notify(slot);
     count_end();  // here; it was counted there when it was admitted
-  } else if (&port_of(slot) == &port_) {
+  } else if (is_home(slot, port_)) {
     notify_home(slot);
     became_ready();
   } else if (!loot_.full()) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <paceline/detail/promise.hpp>
 #include <paceline/detail/suspension.hpp>
@@ -41,6 +42,7 @@ struct Surroundings {
 
 /// How the poll that just returned left its task.
 enum class Outcome : std::uint8_t {
+  none,       // nothing was said: it ended, or stays in a foreign awaitable
   suspended,  // waits for something
   yielded,    // ready, behind the others
   left,       // moved to another runtime, ready there
@@ -75,7 +77,8 @@ class ExecutorRuntime {
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
   /// The task that runs now lives in another slot from now on.
   void move_current(Slot& to) noexcept { current_ = &to; }
-  void post_transfer(std::coroutine_handle<> next) noexcept { posted_ = next; }
+  /// Resumes `next` when the present resumption has returned. False: no memory to remember it.
+  bool post_transfer(std::coroutine_handle<> next) noexcept;
 
   // --- making tasks ready ---
 
@@ -129,8 +132,9 @@ class ExecutorRuntime {
 
   // The run.
   Slot* current_ = nullptr;
-  std::coroutine_handle<> posted_;
-  Outcome outcome_ = Outcome::suspended;
+  std::coroutine_handle<> posted_;                    // resumed next,
+  std::vector<std::coroutine_handle<>> posted_more_;  // and after it; rarely any
+  Outcome outcome_ = Outcome::none;
   bool drained_ = false;
   bool loot_turn_ = false;
   unsigned budget_ = 0;

@@ -2,6 +2,7 @@
 #include "exec/names.hpp"
 
 #include "base/mutex.hpp"
+#include "machine/machine.hpp"
 
 namespace paceline::core {
 
@@ -44,5 +45,7 @@ DumpGuard::~DumpGuard() {
     gone = next;
   }
 }
+
+void keep_names_across_fork() noexcept { machine::keep_across_fork(retired_lock); }
 
 }  // namespace paceline::core

@@ -27,6 +27,9 @@ TaskName* make_name(std::string_view text);
 /// name or the retiring thread finds the dump and keeps the name.
 void retire_name(TaskName* name) noexcept;
 
+/// See machine::keep_across_fork.
+void keep_names_across_fork() noexcept;
+
 /// While one exists, every name that can still be reached through a slot stays readable.
 class DumpGuard {
  public:

@@ -77,7 +77,8 @@ std::optional<double> cpu_quota(const std::string& membership, const std::string
     const auto first = line.find(':');
     const auto second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
-    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const std::string controllers =
+        std::string(",").append(line, first + 1, second - first - 1).append(",");
     const std::string path = line.substr(second + 1);
     if (controllers == ",,") {
       found = tighter(found, tightest_above(mount, path, limit_v2));

@@ -324,4 +324,10 @@ void trim_shared_frames() noexcept {
   }
 }
 
+void keep_frames_across_fork() noexcept {
+  for (SharedHeap& shared : shared_heaps) machine::keep_across_fork(shared.lock);
+  machine::keep_across_fork(heap_lock);
+  machine::keep_across_fork(region_lock);
+}
+
 }  // namespace paceline::core

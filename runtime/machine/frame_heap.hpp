@@ -106,6 +106,8 @@ class FrameHeap {
 void* allocate_frame_memory(std::size_t bytes);
 /// Any thread, any time.
 void free_frame_memory(void* block, std::size_t bytes) noexcept;
+/// See machine::keep_across_fork.
+void keep_frames_across_fork() noexcept;
 /// Trims the heaps that outside threads share.
 void trim_shared_frames() noexcept;
 

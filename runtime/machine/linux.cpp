@@ -189,12 +189,32 @@ namespace {
 
 constinit Atomic<std::uint64_t> forks{1};
 
-void count_fork() { forks.fetch_add(1, std::memory_order_relaxed); }
+constexpr std::size_t kForkLocksMax = 16;
+constinit Mutex* fork_locks[kForkLocksMax] = {};
+constinit std::size_t fork_lock_count = 0;
+
+// The native locks: the rank check is about one thread's nesting, and here all are held at once.
+void before_fork() {
+  for (std::size_t i = 0; i < fork_lock_count; ++i) fork_locks[i]->native().lock();
+}
+void after_fork() {
+  for (std::size_t i = fork_lock_count; i-- > 0;) fork_locks[i]->native().unlock();
+}
+void in_child() {
+  after_fork();
+  forks.fetch_add(1, std::memory_order_relaxed);
+}
 
 }  // namespace
 
+void keep_across_fork(Mutex& lock) noexcept {
+  check(fork_lock_count < kForkLocksMax, "there are few process-wide locks");
+  fork_locks[fork_lock_count++] = &lock;
+}
+
 std::uint64_t fork_generation() noexcept {
-  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, &count_fork);
+  [[maybe_unused]] static const int registered =
+      pthread_atfork(&before_fork, &after_fork, &in_child);
   return forks.load(std::memory_order_relaxed);
 }
 

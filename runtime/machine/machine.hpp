@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/atomic.hpp"
+#include "base/mutex.hpp"
 #include "base/time.hpp"
 
 namespace paceline::core {
@@ -93,6 +94,10 @@ void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
 bool guard(void* memory, std::size_t bytes) noexcept;
 
 // --- fork ---
+
+/// The lock is held across every fork from now on, so that the child finds what it guards whole and
+/// free. For the few process-wide locks, in the order in which they nest. Start-up only.
+void keep_across_fork(Mutex& lock) noexcept;
 
 /// Changes in the child of every fork. A runtime remembers it and refuses calls after a change.
 std::uint64_t fork_generation() noexcept;

@@ -86,4 +86,6 @@ std::size_t trim_stacks() noexcept {
   return freed;
 }
 
+void keep_stacks_across_fork() noexcept { keep_across_fork(pool_lock); }
+
 }  // namespace paceline::core::machine

@@ -39,6 +39,9 @@ class StackLease {
 /// A stack of at least `bytes`. Throws std::bad_alloc if memory or mappings are exhausted.
 StackLease lease_stack(std::size_t bytes);
 
+/// See machine::keep_across_fork.
+void keep_stacks_across_fork() noexcept;
+
 /// Unmaps every pooled stack. Returns how many.
 std::size_t trim_stacks() noexcept;
 

@@ -31,6 +31,19 @@ constinit Mutex registry_lock{LockRank::registry};
 constinit RuntimeCore* registry = nullptr;
 constinit std::uint32_t last_id = 0;
 
+std::uint64_t prepare_for_forks() noexcept {
+  // In the order in which they nest; the heaps take chunks while they are locked.
+  [[maybe_unused]] static const bool registered = [] {
+    machine::keep_across_fork(registry_lock);
+    keep_seats_across_fork();
+    machine::keep_stacks_across_fork();
+    keep_names_across_fork();
+    keep_frames_across_fork();
+    return true;
+  }();
+  return machine::fork_generation();
+}
+
 runtime_options checked(runtime_options options) {
   if (options.workers > kMaxWorkers) {
     throw std::invalid_argument(
@@ -87,7 +100,7 @@ RuntimeCore::RuntimeCore(runtime_options options)
     : options_(checked(std::move(options))),
       plan_(plan_workers(options_.workers, options_.pin, machine::usable_cpus(),
                          machine::cpu_quota().value_or(0))),
-      fork_generation_(machine::fork_generation()),
+      fork_generation_(prepare_for_forks()),
       id_([] {
         LockGuard lock(registry_lock);
         return ++last_id;
@@ -187,6 +200,7 @@ void RuntimeCore::stop_workers(std::size_t started) noexcept {
 
 void RuntimeCore::release() noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  unregister();
   // Only a runtime that ended on one of its own workers still has any: its threads are detached.
   if (abandoned_) {
     for (Seat* seat : seats_) keep_seat(seat);
@@ -215,14 +229,6 @@ void RuntimeCore::request_stop() noexcept {
 
 void RuntimeCore::shut_down() noexcept {
   if (machine::fork_generation() != fork_generation_) return;  // the parent's; nothing to end here
-  {
-    LockGuard lock(registry_lock);
-    for (RuntimeCore** at = &registry; *at != nullptr; at = &(*at)->next_registered_) {
-      if (*at != this) continue;
-      *at = next_registered_;
-      break;
-    }
-  }
   request_stop();
   const bool on_own_worker = std::any_of(threads_.begin(), threads_.end(),
                                          [](auto t) { return machine::is_this_thread(t); });
@@ -348,11 +354,28 @@ std::uint64_t RuntimeCore::next_outside_id() noexcept {
 RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {
   LockGuard lock(registry_lock);
   for (RuntimeCore* core = registry; core != nullptr; core = core->next_registered_) {
-    if (core->id_ != id) continue;
-    core->retain();
-    return core;
+    if (core->id_ == id) return core->retain_if_alive() ? core : nullptr;
   }
   return nullptr;
+}
+
+/// A runtime stays registered until its last reference is gone, because tasks that end during its
+/// shutdown look for it. The one that is about to unregister it may not be revived.
+bool RuntimeCore::retain_if_alive() noexcept {
+  std::uint32_t now = references_.load(std::memory_order_relaxed);
+  while (now != 0) {
+    if (references_.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+void RuntimeCore::unregister() noexcept {
+  LockGuard lock(registry_lock);
+  for (RuntimeCore** at = &registry; *at != nullptr; at = &(*at)->next_registered_) {
+    if (*at != this) continue;
+    *at = next_registered_;
+    return;
+  }
 }
 
 // --- stop tokens that left their task ---
@@ -360,27 +383,37 @@ RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {
 void RuntimeCore::list(detail::StopRecord& record) {
   LockGuard lock(stop_list_lock_);
   record.runtime_id = id_;
-  record.next = stop_list_;
-  if (stop_list_ != nullptr) stop_list_->previous = &record;
-  stop_list_ = &record;
+  push_front(stop_list_, record);
 }
 
 void RuntimeCore::unlist(detail::StopRecord& record) noexcept {
   LockGuard lock(stop_list_lock_);
+  detach(record);
+}
+
+void RuntimeCore::push_front(detail::StopRecord*& list, detail::StopRecord& record) noexcept {
+  record.previous = nullptr;
+  record.next = list;
+  if (list != nullptr) list->previous = &record;
+  list = &record;
+}
+
+void RuntimeCore::detach(detail::StopRecord& record) noexcept {
   if (record.previous != nullptr) {
     record.previous->next = record.next;
-  } else if (stop_list_ == &record) {
-    stop_list_ = record.next;
+  } else {
+    (stop_list_ == &record ? stop_list_ : stopped_list_) = record.next;
   }
   if (record.next != nullptr) record.next->previous = record.previous;
 }
 
 std::stop_source RuntimeCore::next_unstopped() {
   LockGuard lock(stop_list_lock_);
-  for (auto* record = stop_list_; record != nullptr; record = record->next) {
-    if (!record->source.stop_requested()) return record->source;
-  }
-  return std::stop_source(std::nostopstate);
+  if (stop_list_ == nullptr) return std::stop_source(std::nostopstate);
+  detail::StopRecord& record = *stop_list_;
+  detach(record);
+  push_front(stopped_list_, record);
+  return record.source;
 }
 
 void RuntimeCore::stop_records() noexcept {

@@ -119,6 +119,10 @@ class RuntimeCore {
   void start_workers();
   void stop_workers(std::size_t started) noexcept;
   void give_up_on_tasks() noexcept;
+  bool retain_if_alive() noexcept;
+  void unregister() noexcept;
+  static void push_front(detail::StopRecord*& list, detail::StopRecord& record) noexcept;
+  void detach(detail::StopRecord& record) noexcept;
   std::stop_source next_unstopped();
   void stop_records() noexcept;
   static Nanos expected_wait(const Seat& seat) noexcept;
@@ -149,7 +153,8 @@ class RuntimeCore {
   Atomic<std::uint32_t> idle_epoch_{0};  // futex of wait_idle
 
   Mutex stop_list_lock_{LockRank::stop_list};
-  detail::StopRecord* stop_list_ = nullptr;
+  detail::StopRecord* stop_list_ = nullptr;     // not asked to stop by this runtime yet
+  detail::StopRecord* stopped_list_ = nullptr;  // asked
 
   RuntimeCore* next_registered_ = nullptr;
 };

@@ -88,4 +88,6 @@ void recycle_hub(Hub* hub) noexcept {
   spare_hubs = hub;
 }
 
+void keep_seats_across_fork() noexcept { machine::keep_across_fork(pool_lock); }
+
 }  // namespace paceline::core

@@ -7,6 +7,9 @@
 
 namespace paceline::core {
 
+/// See machine::keep_across_fork.
+void keep_seats_across_fork() noexcept;
+
 /// A seat of `hub` with vacant collections. Throws std::bad_alloc.
 Seat* acquire_seat(Hub& hub, unsigned index);
 /// No task lives in it and no worker uses it any more. Stale bits may stay: they resume nobody.

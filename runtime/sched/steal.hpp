@@ -48,7 +48,11 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
       const bool around = moved && now.segment == start.segment && now.group == start.group &&
                           now.page == start.page;
       moved = true;
-      if (group->role != Role::pinned) {
+      // Asked of the segment, where it never changes: the group may be dormant, or just be roused.
+      const Segment& segment = *victim.collections[at].segment_at(now.segment);
+      const Word pinned =
+          segment.of_role[static_cast<unsigned>(Role::pinned)].load(std::memory_order_acquire);
+      if ((pinned & bit(now.group)) == 0) {
         const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);
         if (ready != 0 && visit(*group, now.page, ready)) return true;
       }

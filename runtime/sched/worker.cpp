@@ -47,7 +47,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       seat_(seat),
       hub_(hub),
       plan_(std::move(plan)),
-      heap_(FrameHeap::acquire()),
+      heap_(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime_(seat, *this, surroundings, plan_.stack_bytes),
       timers_(machine::now()),
       batch_(kBatchMax),
@@ -55,15 +55,12 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
   seat_.worker.store(this, std::memory_order_release);
 }
 
-Worker::~Worker() {
-  seat_.worker.store(nullptr, std::memory_order_release);
-  FrameHeap::recycle(heap_);
-}
+Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }
 
 void Worker::run() noexcept {
   machine::ThisThread& self = machine::this_thread();
   self.runtime = &runtime_;
-  self.heap = heap_;
+  self.heap = heap_.get();
   machine::want_precise_timers();
   if (plan_.cpu >= 0) {
     const int error = machine::pin_this_thread(plan_.cpu);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "exec/executor_runtime.hpp"
@@ -82,7 +83,7 @@ class Worker {
   Seat& seat_;
   Hub& hub_;
   const Plan plan_;
-  FrameHeap* heap_;
+  const std::unique_ptr<FrameHeap, void (*)(FrameHeap*) noexcept> heap_;
   ExecutorRuntime runtime_;
   TimerWheel timers_;
   Inbox inbox_;

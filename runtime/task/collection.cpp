@@ -83,7 +83,7 @@ bool TaskCollection::refill_home() noexcept {
         collected = true;
       });
     }
-    if (!collected && !rouse(Role::home) && !grow(Role::home)) return false;
+    if (!collected && !extend(Role::home)) return false;
   }
 }
 
@@ -95,11 +95,11 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
   if (at_home && group.role == Role::home) {
     group.pages[page].free_home |= mask;
     group.available |= bit(page);
-    segment.open |= bit(group.index);
+    segment.open |= bit(group.index.load(std::memory_order_relaxed));
     return;
   }
   const bool home_role = group.role == Role::home;
-  const unsigned index = group.index;
+  const unsigned index = group.index.load(std::memory_order_relaxed);
   // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
   // slot. Seq_cst because the summary above it is the handshake of raise_bit.
   group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);
@@ -161,7 +161,7 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
         return slot;
       }
     }
-    if (!rouse(role) && !grow(role)) return nullptr;
+    if (!extend(role)) return nullptr;
   }
 }
 
@@ -173,7 +173,7 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
 void TaskCollection::furnish(Segment& segment, unsigned index, Group& group, Role role) noexcept {
   for (auto& page : group.pages) page.generation_floor = segment.floor[index];
   group.role = role;
-  group.index = index;
+  group.index.store(index, std::memory_order_relaxed);
   group.segment.store(&segment, std::memory_order_release);
   // Release. Pairs: claim. Publishes: the floors.
   group.cold.store(all_bits(kGroupPages), std::memory_order_release);
@@ -181,10 +181,23 @@ void TaskCollection::furnish(Segment& segment, unsigned index, Group& group, Rol
   if (role == Role::home) segment.open |= bit(index);
 }
 
-/// Takes a dormant group back into use. False if there is none.
+/// Gets one more group for a role: a dormant one, else a new one. False if memory or the directory
+/// is exhausted.
+bool TaskCollection::extend(Role role) noexcept {
+  LockGuard lock(growth_);
+  return someone_extended(role) || rouse(role) || grow(role);
+}
+
+/// Another spawner may have been here while we waited for the lock.
+bool TaskCollection::someone_extended(Role role) noexcept {
+  if (role == Role::home) return false;  // one thread only
+  Group* newest = hint_[static_cast<unsigned>(role)].load(std::memory_order_acquire);
+  return newest != nullptr && (newest->cold.load(std::memory_order_relaxed) |
+                               newest->freed.load(std::memory_order_relaxed)) != 0;
+}
+
 bool TaskCollection::rouse(Role role) noexcept {
   const auto r = static_cast<unsigned>(role);
-  LockGuard lock(growth_);
   const unsigned segments = segment_count();
   for (unsigned s = 0; s < segments; ++s) {
     Segment& segment = *segment_at(s);
@@ -192,16 +205,16 @@ bool TaskCollection::rouse(Role role) noexcept {
                             segment.dormant.load(std::memory_order_relaxed);
     if (candidates == 0) continue;
     const unsigned index = lowest(candidates);
-    furnish(segment, index, *segment.groups[index].load(std::memory_order_relaxed), role);
+    Group* group = segment.groups[index].load(std::memory_order_relaxed);
+    furnish(segment, index, *group, role);
+    if (role != Role::home) hint_[r].store(group, std::memory_order_release);
     return true;
   }
   return false;
 }
 
-/// Adds a group. False if memory or the directory is exhausted.
 bool TaskCollection::grow(Role role) noexcept {
   const auto r = static_cast<unsigned>(role);
-  LockGuard lock(growth_);
   unsigned segments = segment_count_.load(std::memory_order_relaxed);
   if (segments == 0 || last_groups_ == kSegmentGroups) {
     if (segments == kSegments) return false;
@@ -275,7 +288,9 @@ void TaskCollection::trim_home(Group& group) noexcept {
   group.available &= ~given_back;
   group.cold.store(group.cold.load(std::memory_order_relaxed) | given_back,
                    std::memory_order_release);
-  if (group.available != 0 || given_back != 0) group.home().open |= bit(group.index);
+  if (group.available != 0 || given_back != 0) {
+    group.home().open |= bit(group.index.load(std::memory_order_relaxed));
+  }
 }
 
 void TaskCollection::trim_shared(Group& group) noexcept {

@@ -53,7 +53,7 @@ struct Group {
 
   alignas(kCacheLine) Word available = 0;  // role home: pages with free slots
   Atomic<Segment*> segment{nullptr};       // null while dormant
-  unsigned index = 0;
+  Atomic<unsigned> index{0};               // in the segment; late wakers read it
   Role role = Role::home;
 
   WakerPage pages[kGroupPages];
@@ -82,7 +82,7 @@ struct Segment {
   alignas(kCacheLine) Atomic<Word> ready{0};  // groups that may have ready pages
   alignas(kCacheLine) Atomic<Word> freed{0};  // role home: groups with slots freed by others
   Atomic<Word> dormant{0};                    // groups without memory
-  Atomic<Word> of_role[3] = {};               // which groups serve a Role
+  Atomic<Word> of_role[3] = {};               // which groups serve a Role; only grows
   Word open = 0;                              // role home: groups that may have free slots
   TaskCollection* collection = nullptr;
   std::uint64_t floor[kSegmentGroups] = {};  // generations a dormant group has used up
@@ -152,8 +152,10 @@ class TaskCollection {
   bool open_page(Group& group) noexcept;
   bool collect_freed(Group& group) noexcept;
   Slot* claim(Group& group) noexcept;
-  bool grow(Role role) noexcept;
+  bool extend(Role role) noexcept;
+  bool someone_extended(Role role) noexcept;
   bool rouse(Role role) noexcept;
+  bool grow(Role role) noexcept;
   static void furnish(Segment& segment, unsigned index, Group& group, Role role) noexcept;
   static void warm(Group& group, unsigned page) noexcept;
 
@@ -211,9 +213,9 @@ inline void raise_bit(Atomic<Word>& parent, Word mask) noexcept {
 }
 
 /// Makes a page's bits reachable from its port. Any thread.
-inline void raise(Group& group, Segment& segment, unsigned page) noexcept {
+inline void raise(Group& group, Segment& segment, unsigned group_index, unsigned page) noexcept {
   raise_bit(group.ready, bit(page));
-  raise_bit(segment.ready, bit(group.index));
+  raise_bit(segment.ready, bit(group_index));
   TaskCollection& collection = *segment.collection;
   raise_bit(collection.port().classes, bit(collection.class_index()));
 }
@@ -229,16 +231,19 @@ inline Word notify(Slot& slot) noexcept {
   // Null: a late waker's task is long gone and its group dormant; the bit it left resumes nobody.
   Segment* segment = group.segment.load(std::memory_order_acquire);
   if (segment == nullptr) return before;
-  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) raise(group, *segment, page);
+  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) {
+    raise(group, *segment, group.index.load(std::memory_order_relaxed), page);
+  }
   Port& port = segment->collection->port();
   probe(Site::wake_before_unpark);
   port.work_added(port, (before & ~own) != 0);
   return before;
 }
 
-/// The port that answers for a live task's slot.
-inline Port& port_of(const Slot& slot) noexcept {
-  return Group::of(slot).home().collection->port();
+/// Does `port` answer for this slot? The task may have ended, and its group be dormant.
+inline bool is_home(const Slot& slot, const Port& port) noexcept {
+  const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);
+  return segment != nullptr && &segment->collection->port() == &port;
 }
 
 /// A wake of a live task from outside the home worker's own bookkeeping.
@@ -262,7 +267,7 @@ inline bool notify_home(Slot& slot) noexcept {
   const unsigned index = group.bit_index(slot);
   const bool fresh = (group.pages[page].next.load(std::memory_order_relaxed) & bit(index)) == 0;
   group.pages[page].notify_home(index);
-  raise(group, group.home(), page);
+  raise(group, group.home(), group.index.load(std::memory_order_relaxed), page);
   return fresh;
 }
 

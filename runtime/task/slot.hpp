@@ -13,8 +13,9 @@
 #include "task/state.hpp"
 
 namespace paceline::detail {
+struct ForeignStay;
 struct PromiseBase;
-}
+}  // namespace paceline::detail
 
 namespace paceline::core {
 
@@ -26,6 +27,7 @@ struct alignas(kCacheLine) Slot {
   StateWord state;
   void* resume = nullptr;                 // address of the innermost suspended coroutine
   detail::Suspension* waiting = nullptr;  // what it waits for; null: ready whenever it is claimed
+  detail::ForeignStay* stay = nullptr;    // innermost foreign awaitable it is in
   detail::PromiseBase* root = nullptr;    // the spawned coroutine's promise
   Atomic<void*> frame{nullptr};           // and its frame; relaxed, for sweeps that prefetch it
   Atomic<const TaskName*> name{nullptr};  // null for unnamed tasks

@@ -63,7 +63,8 @@ class Sweep {
   void lower_page() noexcept {
     group_->ready.fetch_and(~bit(cursor_.page), std::memory_order_seq_cst);
     if (planted(Mutant::no_summary_recheck)) return;
-    if (page_->ready(std::memory_order_seq_cst) != 0) raise(*group_, group_->home(), cursor_.page);
+    if (page_->ready(std::memory_order_seq_cst) != 0)
+      raise(*group_, *collection_->segment_at(cursor_.segment), cursor_.group, cursor_.page);
   }
   static void lower_group(Segment& segment, Group& group, unsigned index) noexcept {
     segment.ready.fetch_and(~bit(index), std::memory_order_seq_cst);

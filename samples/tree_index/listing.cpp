@@ -24,9 +24,9 @@ void sort_in(std::string path, fs::file_type type, Listing& listing) {
 
 Listing list_directory(const std::string& path) {
   Listing listing;
-  listing.counts.directories = 1;
   std::error_code error;
   fs::directory_iterator entry(path, error);
+  if (!error) listing.counts.directories = 1;
   while (!error && entry != fs::directory_iterator()) {
     // Known from the directory itself on most file systems; else an lstat.
     std::error_code vanished;

@@ -73,7 +73,7 @@ ExitCode index_and_report(const Options& options) {
   if (!std::cout) throw std::runtime_error("cannot write the result to standard output");
 
   if (run.interrupted) return kInterrupted;
-  const bool nothing_read = run.index.files == 0 && run.index.unreadable != 0;
+  const bool nothing_read = run.index.files + run.index.directories == 0;
   return nothing_read ? kFailed : kDone;
 }
 

@@ -8,7 +8,6 @@ namespace tree_index {
 
 namespace {
 
-char lower(char c) noexcept { return kLower[static_cast<unsigned char>(c)]; }
 bool in_run(char c) noexcept { return lower(c) != 0; }
 bool is_letter(char c) noexcept { return lower(c) >= 'a'; }  // '_' and digits sort below 'a'
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -10,14 +11,16 @@
 namespace tree_index {
 
 /// For each byte its lower-case form if it can be part of a word, else 0.
-inline constexpr std::array<char, 256> kLower = [] {
-  std::array<char, 256> lower{};
-  for (unsigned c = '0'; c <= '9'; ++c) lower[c] = static_cast<char>(c);
-  for (unsigned c = 'a'; c <= 'z'; ++c) lower[c] = static_cast<char>(c);
-  for (unsigned c = 'A'; c <= 'Z'; ++c) lower[c] = static_cast<char>(c - 'A' + 'a');
+inline constexpr std::array<unsigned char, 256> kLower = [] {
+  std::array<unsigned char, 256> lower{};
+  for (unsigned char c = '0'; c <= '9'; ++c) lower[c] = c;
+  for (unsigned char c = 'a'; c <= 'z'; ++c) lower[c] = c;
+  for (unsigned char c = 'A'; c <= 'Z'; ++c) lower[c] = static_cast<unsigned char>(c - 'A' + 'a');
   lower['_'] = '_';
   return lower;
 }();
+
+inline unsigned char lower(char c) noexcept { return kLower[static_cast<unsigned char>(c)]; }
 
 /// Eight characters at a time; the last unit of a word is filled up with zero bytes.
 using Unit = std::uint64_t;
@@ -33,9 +36,9 @@ class Word {
 
   /// Takes over `run`, which has at most kLongest characters, in lower case.
   explicit Word(std::string_view run) noexcept : length_(run.size()) {
-    if (length_ != 0) units_[units_for(length_) - 1] = 0;
-    char* to = reinterpret_cast<char*>(units_.data());
-    for (const char c : run) *to++ = kLower[static_cast<unsigned char>(c)];
+    for (std::size_t i = 0; i < units_for(length_); ++i) {
+      units_[i] = lower_unit(run.substr(i * sizeof(Unit), sizeof(Unit)));
+    }
   }
 
   std::size_t length() const noexcept { return length_; }
@@ -51,6 +54,16 @@ class Word {
   }
 
  private:
+  /// Put together in a register: storing bytes and loading them as a unit would stall the core.
+  static Unit lower_unit(std::string_view characters) noexcept {
+    constexpr bool kLittle = std::endian::native == std::endian::little;
+    Unit unit = 0;
+    for (std::size_t i = 0; i < characters.size(); ++i) {
+      unit |= Unit{lower(characters[i])} << 8 * (kLittle ? i : sizeof(Unit) - 1 - i);
+    }
+    return unit;
+  }
+
   std::array<Unit, units_for(kLongest)> units_;  // only those in use are initialised
   std::size_t length_;
 };

@@ -18,6 +18,14 @@ constexpr std::size_t kFirstPlaces = 256;
 constexpr std::size_t kFirstBlock = 512;  // units
 constexpr std::size_t kLargestBlock = 32 * 1024;
 
+/// Most words are one or two units long: a call of memcmp would cost more than the comparison.
+bool same(const Unit* a, const Unit* b, std::size_t units) noexcept {
+  for (std::size_t i = 0; i < units; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void WordTable::add(const Word& word) { add(word.units(), word.length(), word.hash(), 1); }
@@ -43,7 +51,7 @@ void WordTable::add(const Unit* units, std::size_t length, std::uint32_t hash,
     }
     if (place.hash != hash) continue;
     Entry& entry = part.entries[place.number - 1];
-    if (entry.length == length && std::equal(units, units + units_for(length), entry.units)) {
+    if (entry.length == length && same(units, entry.units, units_for(length))) {
       entry.count += count;
       return;
     }

@@ -26,13 +26,14 @@ type benchCase struct {
 	once             func(n uint64) sample
 }
 
-// hash is the work hash of one number: FNV-1a over its eight bytes, as mix() in
-// benchmarks/harness.hpp.
-func hash(number uint64) uint64 {
+// hash is a work hash: FNV-1a over the numbers' bytes, as mix() in benchmarks/harness.hpp.
+func hash(numbers ...uint64) uint64 {
 	h := uint64(0xcbf29ce484222325)
-	for i := 0; i < 8; i++ {
-		h = (h ^ number&0xff) * 0x100000001b3
-		number >>= 8
+	for _, number := range numbers {
+		for i := 0; i < 8; i++ {
+			h = (h ^ number&0xff) * 0x100000001b3
+			number >>= 8
+		}
 	}
 	return h
 }

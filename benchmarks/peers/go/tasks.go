@@ -36,12 +36,11 @@ func inside(f func()) {
 func startMany(n uint64, f func()) {
 	var ended sync.WaitGroup
 	ended.Add(int(n))
-	body := func() { // one closure for all: none is allocated per goroutine
-		f()
-		ended.Done()
-	}
 	for i := uint64(0); i < n; i++ {
-		go body()
+		go func() {
+			f()
+			ended.Done()
+		}()
 	}
 	ended.Wait()
 }

@@ -40,15 +40,38 @@ concept Awaitable = requires(AwaiterOf<A> awaiter) {
 };
 
 template <class A>
-using AwaitResult =
+using RawAwaitResult =
     decltype(std::declval<std::add_lvalue_reference_t<AwaiterOf<A>>>().await_resume());
+/// What a task that awaits A returns: an rvalue reference into the awaiter would dangle.
+template <class A>
+using AwaitResult =
+    std::conditional_t<std::is_rvalue_reference_v<RawAwaitResult<A>>,
+                       std::remove_reference_t<RawAwaitResult<A>>, RawAwaitResult<A>>;
 
 template <class A>
 concept NativeAwaitable =
     Awaitable<A> && std::is_base_of_v<NativeAwaiter, std::remove_cvref_t<AwaiterOf<A>>>;
 
-/// The coroutine whose handle a foreign awaiter gets. Resuming it completes the suspension and
-/// frees the bridge.
+/// A task's stay in somebody else's awaitable. Foreign code may run paceline tasks in between,
+/// which suspend and resume as part of the same task, so the task remembers its foreign stays as a
+/// stack: when a poll ends without a suspension of its own it stands at the innermost of them.
+struct ForeignStay : Suspension {
+  ForeignStay() noexcept;
+  std::coroutine_handle<> frame;  // goes on here
+  ForeignStay* outer = nullptr;
+  PromiseBase* root = nullptr;
+};
+
+/// Suspends the current task at `stay`, whether or not stop was requested. Throws std::logic_error
+/// outside a task.
+void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame);
+/// The stay is over: its awaiter is resumed, or was never really suspended. The task itself.
+void end_stay(ForeignStay& stay) noexcept;
+/// What the awaitable was waiting for has come. Any thread, once.
+void complete_stay(ForeignStay& stay) noexcept;
+
+/// The coroutine whose handle a foreign awaiter gets. Resuming it completes the stay and frees the
+/// bridge.
 struct Bridge {
   struct promise_type {
     Bridge get_return_object() noexcept {
@@ -63,28 +86,26 @@ struct Bridge {
   };
   std::coroutine_handle<> handle;
 
-  static Bridge make(Suspension& where) {
-    complete(where);
+  static Bridge make(ForeignStay& stay) {
+    complete_stay(stay);
     co_return;
   }
 };
-
-extern const SuspensionOps foreign_ops;  // not cancellable: we cannot withdraw what is not ours
 
 /// Awaits a foreign awaitable from a paceline task.
 template <class A>
 class ForeignAwaiter : public NativeAwaiter {
  public:
-  explicit ForeignAwaiter(A&& awaitable)
-      : awaiter_(get_awaiter(std::forward<A>(awaitable))), where_(foreign_ops) {}
+  explicit ForeignAwaiter(A&& awaitable) : awaiter_(get_awaiter(std::forward<A>(awaitable))) {}
   ForeignAwaiter(const ForeignAwaiter&) = delete;
   ForeignAwaiter& operator=(const ForeignAwaiter&) = delete;
 
   bool await_ready() { return awaiter_.await_ready(); }
 
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> frame) {
-    Bridge bridge = Bridge::make(where_);
-    suspend_regardless(where_, frame);
+    begin_stay(stay_, frame);
+    staying_ = true;
+    Bridge bridge = make_bridge();
     using Verdict = decltype(awaiter_.await_suspend(bridge.handle));
     try {
       if constexpr (std::is_void_v<Verdict>) {
@@ -92,6 +113,7 @@ class ForeignAwaiter : public NativeAwaiter {
       } else if constexpr (std::is_same_v<Verdict, bool>) {
         if (!awaiter_.await_suspend(bridge.handle)) {
           bridge.handle.destroy();
+          leave();
           return frame;
         }
       } else {
@@ -99,16 +121,34 @@ class ForeignAwaiter : public NativeAwaiter {
       }
     } catch (...) {
       bridge.handle.destroy();
+      leave();
       throw;
     }
     return std::noop_coroutine();
   }
 
-  decltype(auto) await_resume() { return awaiter_.await_resume(); }
+  decltype(auto) await_resume() {
+    leave();
+    return awaiter_.await_resume();
+  }
 
  private:
+  Bridge make_bridge() {
+    try {
+      return Bridge::make(stay_);
+    } catch (...) {
+      leave();
+      throw;
+    }
+  }
+  void leave() noexcept {
+    if (staying_) end_stay(stay_);
+    staying_ = false;
+  }
+
   AwaiterOf<A> awaiter_;
-  Suspension where_;
+  ForeignStay stay_;
+  bool staying_ = false;
 };
 
 }  // namespace paceline::detail

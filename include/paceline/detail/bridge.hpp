@@ -33,13 +33,17 @@ using core::RuntimeCore;
 bool suspend_at(Suspension& where, std::coroutine_handle<> frame);
 /// The same for an operation that cannot be cancelled: suspends whether or not stop was requested.
 void suspend_regardless(Suspension& where, std::coroutine_handle<> frame);
+/// The suspension just begun does not happen: the task goes on. Before await_suspend returns false
+/// or throws.
+void not_suspended() noexcept;
 /// Suspends the current task behind every other ready task of its class.
 void suspend_yielding(std::coroutine_handle<> frame);
 /// Was the current task asked to stop? False outside a task.
 bool stop_requested() noexcept;
 /// Throws std::logic_error, naming `what`, if the caller is not a task.
 void require_task(const char* what);
-/// Lets the executor's loop resume `next` instead of a symmetric transfer. False outside a task.
+/// Lets the executor's loop resume `next` when its present resumption returns. False if there is no
+/// such loop on this thread: resume it yourself.
 bool post_transfer(std::coroutine_handle<> next) noexcept;
 
 /// Exact resume: raises `where.ready` and makes the task ready. Any thread, once per suspension.
@@ -89,6 +93,19 @@ bool join_suspend(PromiseBase& promise, Suspension& where) noexcept;
 bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept;
 /// Blocks the calling thread until the task is finished. Throws std::logic_error on a worker.
 void join_blocking(PromiseBase& promise, const char* caller);
+/// A destructor threw while a frame was destroyed: reports it on stderr.
+void report_destructor_exception() noexcept;
+
+/// Destroys a frame that is done or was never started. An exception from the destructor of an
+/// argument is reported, not propagated: there is nobody left to catch it.
+inline void destroy_frame(std::coroutine_handle<> frame) noexcept {
+  try {
+    frame.destroy();
+  } catch (...) {
+    report_destructor_exception();
+  }
+}
+
 /// Gives up the handle's share of the frame; frees it if the task has finished.
 void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept;
 

@@ -67,7 +67,9 @@ struct PromiseBase {
   Atomic<std::uintptr_t> self{0};
   TaskExtras* extras = nullptr;  // owned
   std::exception_ptr error;      // set when the body ended with an exception
-  std::uint32_t runtime_id = 0;  // of the runtime that runs or ran this root
+  // Of the runtime that runs or ran this root; relaxed, a root may move while somebody joins it.
+  Atomic<std::uint32_t> runtime_id{0};
+  std::uint8_t level = 0;  // of awaiting, modulo 256: see transfer.hpp
   bool root = false;
   bool error_seen = false;  // somebody rethrew it: not unhandled
   bool abandoned = false;   // given up at shutdown: its frame is never destroyed

@@ -41,9 +41,9 @@ TEST_CASE("a slot's address tells its group, page, bit, class and port") {
       REQUIRE(reinterpret_cast<std::uintptr_t>(slot) % kCacheLine == 0);
       Group& group = Group::of(*slot);
       REQUIRE(&group.page_slots(group.page_index(*slot))[group.bit_index(*slot)] == slot);
-      REQUIRE(group.segment->collection == &home.collection(c));
-      REQUIRE(group.segment->groups[group.index].load() == &group);
-      REQUIRE(group.segment->collection->class_index() == c);
+      REQUIRE(group.home().collection == &home.collection(c));
+      REQUIRE(group.home().groups[group.index].load() == &group);
+      REQUIRE(group.home().collection->class_index() == c);
       REQUIRE(&port_of(*slot) == &home.port);
     }
   }

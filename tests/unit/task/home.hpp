@@ -22,7 +22,7 @@ struct GroupMemory {
 
   static inline std::atomic<std::size_t> left{kPlenty};  // maps until there is no memory any more
   static inline std::atomic<std::size_t> maps{0};
-  static inline std::atomic<std::size_t> discarded_pages{0};
+  static inline std::atomic<std::size_t> discarded_bytes{0};
 
   static void* map() noexcept {
     if (left.load() == 0) return nullptr;
@@ -31,9 +31,9 @@ struct GroupMemory {
     if (memory != nullptr) maps.fetch_add(1);
     return memory;
   }
-  static void discard(core::Slot* slots, unsigned pages) noexcept {
-    core::machine::discard(slots, pages * core::kPageSlots * sizeof(core::Slot));
-    discarded_pages.fetch_add(pages);
+  static void discard(void* memory, std::size_t bytes) noexcept {
+    core::machine::discard(memory, bytes);
+    discarded_bytes.fetch_add(bytes);
   }
   static constexpr core::GroupSource kSource{&map, &discard};
 };

@@ -209,7 +209,7 @@ TEST_CASE("each class is swept on its own and lowers its own bit") {
     Sweep sweep(home.collection(c));
     const auto polled = drain(sweep);
     REQUIRE(polled.size() == 1);
-    REQUIRE(Group::of(*polled[0]).segment->collection->class_index() == c);
+    REQUIRE(Group::of(*polled[0]).home().collection->class_index() == c);
     REQUIRE((home.port.classes & bit(c)) == 0);
   }
   REQUIRE(home.port.classes == 0);
@@ -240,12 +240,23 @@ TEST_CASE("the cursor goes around the flagged pages and tells of quiet groups") 
   REQUIRE(cursor.next(home.collection(), visit) == nullptr);
   const std::vector<std::size_t> pages{0, 1, 63, 64, 100, 127};
   for (const std::size_t page : pages) notify(slot_at(home, page, 0));
-  for (int round = 0; round < 3; ++round) {
-    for (const std::size_t page : pages) {
-      Group* group = cursor.next(home.collection(), visit);
-      REQUIRE(group == &Group::of(slot_at(home, page, 0)));
-      REQUIRE(cursor.page == page % kGroupPages);
-    }
+  using Place = std::pair<Group*, unsigned>;
+  std::vector<Place> visits;
+  for (std::size_t i = 0; i < 3 * pages.size(); ++i) {
+    Group* group = cursor.next(home.collection(), visit);
+    REQUIRE(group != nullptr);
+    visits.emplace_back(group, cursor.page);
+  }
+  // Each flagged page once in a round, and every round alike.
+  std::set<Place> flagged;
+  for (const std::size_t page : pages) {
+    Slot& slot = slot_at(home, page, 0);
+    flagged.emplace(&Group::of(slot), Group::of(slot).page_index(slot));
+  }
+  const auto round = static_cast<std::ptrdiff_t>(pages.size());
+  REQUIRE(std::set<Place>(visits.begin(), visits.begin() + round) == flagged);
+  for (std::size_t i = pages.size(); i < visits.size(); ++i) {
+    REQUIRE(visits[i] == visits[i - pages.size()]);
   }
   // A group whose pages were all lowered, but which is still flagged itself.
   Home::each_group(home.collection(), [](Group& group) { group.ready.store(0); });

@@ -23,6 +23,12 @@ WakerPage& page_of(Slot& slot) {
 Slot* signalled = nullptr;
 std::uint64_t signalled_generation = 0;
 
+/// Calls of work_added, by its argument.
+struct Calls {
+  static inline unsigned with_backlog = 0;
+  static inline unsigned without = 0;
+};
+
 }  // namespace
 
 TEST_CASE("a waker of the live tenant sets its bit and one of the last tenant does not") {
@@ -59,10 +65,6 @@ TEST_CASE("wakes of a task that is ready already are counted as coalesced") {
 
 TEST_CASE("every remote wake asks once whether somebody must be woken") {
   Home home;
-  struct Calls {
-    static inline unsigned with_backlog = 0;
-    static inline unsigned without = 0;
-  };
   home.port.work_added = [](Port& port, bool backlog) noexcept {
     // The summary is raised before: a sleeper that is woken now finds the bit.
     if (port.classes.load() == 0) std::abort();

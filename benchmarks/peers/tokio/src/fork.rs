@@ -26,7 +26,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "fork/nqueens",
         unit: "ns/task",
-        what: "all solutions on a board of n (10), a task for every queen placed",
+        what: "all solutions on a board of n (10), a task per placed queen",
         n: 10,
         once: fork_nqueens,
     },
@@ -59,7 +59,10 @@ fn fork_fib(rt: &Runtime, n: u64) -> Sample {
     let result = on_worker(rt, fib(n));
     let ns = start.elapsed().as_nanos() as f64;
     assert_eq!(result, fib_n, "fib({n})");
-    Sample { value: ns / calls as f64, work_hash: hash(result) }
+    Sample {
+        value: ns / calls as f64,
+        work_hash: hash(&[result]),
+    }
 }
 
 fn skynet(first: u64, leaves: u64) -> Boxed<u64> {
@@ -79,79 +82,92 @@ fn skynet(first: u64, leaves: u64) -> Boxed<u64> {
 }
 
 fn fork_skynet(rt: &Runtime, n: u64) -> Sample {
-    assert!((0..19).any(|e| 10u64.pow(e) == n), "fork/skynet takes a power of ten");
+    assert!(
+        (0..19).any(|e| 10u64.pow(e) == n),
+        "fork/skynet takes a power of ten"
+    );
     let start = Instant::now();
     let sum = on_worker(rt, skynet(0, n));
     let ns = start.elapsed().as_nanos() as f64;
     assert_eq!(sum, n * (n - 1) / 2, "the sum of the leaves");
-    Sample { value: ns / n as f64, work_hash: hash(sum) }
+    Sample {
+        value: ns / n as f64,
+        work_hash: hash(&[sum]),
+    }
 }
 
-/// The squares of the next row that are attacked along columns and along both diagonals.
+/// The number of solutions for each size of board: Sloane's A000170.
+const SOLUTIONS: [u64; 13] = [1, 1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2680, 14200];
+
+/// The columns of the queens in the rows filled so far.
 #[derive(Clone, Copy)]
 struct Board {
-    all: u32,
-    columns: u32,
-    falling: u32,
-    rising: u32,
+    column: [u8; 16],
+    rows: usize,
 }
 
 impl Board {
-    fn empty(n: u64) -> Board {
-        assert!(n <= 16, "fork/nqueens takes a board of at most 16");
-        Board { all: (1 << n) - 1, columns: 0, falling: 0, rising: 0 }
-    }
-
-    fn full(self) -> bool {
-        self.columns == self.all
-    }
-
-    /// The boards that a queen in the next row leads to.
-    fn next(self) -> impl Iterator<Item = Board> {
-        let mut free = self.all & !(self.columns | self.falling | self.rising);
-        std::iter::from_fn(move || {
-            let queen = free & free.wrapping_neg();
-            free ^= queen;
-            (queen != 0).then(|| Board {
-                all: self.all,
-                columns: self.columns | queen,
-                falling: (self.falling | queen) << 1,
-                rising: (self.rising | queen) >> 1,
+    fn allows(&self, column: u8) -> bool {
+        self.column[..self.rows]
+            .iter()
+            .enumerate()
+            .all(|(row, &queen)| {
+                queen != column && usize::from(queen.abs_diff(column)) != self.rows - row
             })
-        })
     }
 
-    /// How many queens the search places, and how many boards they fill: the answer to check.
-    fn search(self) -> (u64, u64) {
-        self.next().fold((0, u64::from(self.full())), |(placed, filled), board| {
-            let below = board.search();
-            (placed + 1 + below.0, filled + below.1)
-        })
+    fn with(mut self, column: u8) -> Board {
+        self.column[self.rows] = column;
+        self.rows += 1;
+        self
     }
 }
 
-fn nqueens(board: Board) -> Boxed<u64> {
+struct Count {
+    solutions: u64,
+    tasks: u64,
+}
+
+fn nqueens(board: Board, n: usize) -> Boxed<Count> {
     Box::pin(async move {
-        if board.full() {
-            return 1;
+        let mut count = Count {
+            solutions: u64::from(board.rows == n),
+            tasks: 1,
+        };
+        if board.rows == n {
+            return count;
         }
-        let children: Vec<_> = board.next().map(|next| tokio::spawn(nqueens(next))).collect();
-        let mut filled = 0;
+        let children: Vec<_> = (0..n as u8)
+            .filter(|&column| board.allows(column))
+            .map(|column| tokio::spawn(nqueens(board.with(column), n)))
+            .collect();
         for child in children {
-            filled += child.await.expect("the child ended");
+            let below = child.await.expect("the child ended");
+            count.solutions += below.solutions;
+            count.tasks += below.tasks;
         }
-        filled
+        count
     })
 }
 
 fn fork_nqueens(rt: &Runtime, n: u64) -> Sample {
-    let board = Board::empty(n);
-    let (placed, filled) = board.search();
+    let n = n as usize;
+    assert!(
+        n < SOLUTIONS.len(),
+        "fork/nqueens takes a board of at most 12"
+    );
+    let empty = Board {
+        column: [0; 16],
+        rows: 0,
+    };
     let start = Instant::now();
-    let result = on_worker(rt, nqueens(board));
+    let Count { solutions, tasks } = on_worker(rt, nqueens(empty, n));
     let ns = start.elapsed().as_nanos() as f64;
-    assert_eq!(result, filled, "the number of solutions");
-    Sample { value: ns / placed as f64, work_hash: hash(result) }
+    assert_eq!(solutions, SOLUTIONS[n], "the number of solutions");
+    Sample {
+        value: ns / tasks as f64,
+        work_hash: hash(&[solutions, tasks]),
+    }
 }
 
 const LEAF: usize = 64;
@@ -171,13 +187,19 @@ unsafe impl Send for Block {}
 impl Block {
     fn of(matrix: &mut [f64], n: usize) -> Block {
         assert_eq!(matrix.len(), n * n);
-        Block { at: matrix.as_mut_ptr(), stride: n }
+        Block {
+            at: matrix.as_mut_ptr(),
+            stride: n,
+        }
     }
 
     fn quadrant(self, row: usize, column: usize, half: usize) -> Block {
         // SAFETY: row and column are 0 or 1 and half is half the side of this block.
         let at = unsafe { self.at.add(row * half * self.stride + column * half) };
-        Block { at, stride: self.stride }
+        Block {
+            at,
+            stride: self.stride,
+        }
     }
 
     fn row(self, i: usize) -> *mut f64 {
@@ -189,7 +211,8 @@ impl Block {
 /// product += left * right, all LEAF x LEAF.
 fn multiply_leaf(left: Block, right: Block, product: Block) {
     for i in 0..LEAF {
-        // SAFETY: rows of LEAF numbers; no other task uses this part of the product meanwhile.
+        // SAFETY, of all three: a row has LEAF numbers, and no other task uses this part of the
+        // product meanwhile.
         let to = unsafe { std::slice::from_raw_parts_mut(product.row(i), LEAF) };
         let factors = unsafe { std::slice::from_raw_parts(left.row(i), LEAF) };
         for (k, factor) in factors.iter().enumerate() {
@@ -236,19 +259,23 @@ fn fork_matmul(rt: &Runtime, n: u64) -> Sample {
         size % LEAF == 0 && (size / LEAF).is_power_of_two(),
         "fork/matmul takes 64 times a power of two"
     );
-    let matrix = |cell: fn(usize, usize) -> usize| -> Vec<f64> {
-        (0..size * size).map(|at| cell(at / size, at % size) as f64).collect()
-    };
-    let mut left = matrix(|i, j| (3 * i + j) % 7);
-    let mut right = matrix(|i, j| (i + 5 * j) % 11);
+    let mut left: Vec<f64> = (0..size * size).map(|at| (at % 7) as f64).collect();
+    let mut right: Vec<f64> = (0..size * size).map(|at| (at % 5) as f64).collect();
     let mut product = vec![0.0; size * size];
-    let (l, r, p) =
-        (Block::of(&mut left, size), Block::of(&mut right, size), Block::of(&mut product, size));
+    let (l, r, p) = (
+        Block::of(&mut left, size),
+        Block::of(&mut right, size),
+        Block::of(&mut product, size),
+    );
     let start = Instant::now();
     on_worker(rt, multiply(l, r, p, size));
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let vector: Vec<f64> = (1..=size).map(|j| j as f64).collect();
-    let checked = times(&product, &vector);
-    assert_eq!(checked, times(&left, &times(&right, &vector)), "the product");
-    Sample { value: ms, work_hash: hash(checked.iter().sum::<f64>() as u64) }
+    let expected = times(&left, &times(&right, &vector));
+    assert!(times(&product, &vector) == expected, "the product");
+    let trace: f64 = product.iter().step_by(size + 1).sum();
+    Sample {
+        value: ms,
+        work_hash: hash(&[trace as u64]),
+    }
 }

@@ -23,10 +23,11 @@ pub struct Case {
     pub once: fn(&Runtime, u64) -> Sample,
 }
 
-/// The work hash of one number: FNV-1a over its eight bytes, as mix() in benchmarks/harness.hpp.
-pub fn hash(number: u64) -> u64 {
-    number.to_le_bytes().iter().fold(0xcbf29ce484222325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100000001b3)
+/// A work hash: FNV-1a over the numbers' bytes, as mix() in benchmarks/harness.hpp.
+pub fn hash(numbers: &[u64]) -> u64 {
+    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
+    bytes.fold(0xcbf29ce484222325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100000001b3)
     })
 }
 
@@ -57,10 +58,20 @@ fn bad_usage(what: &str) -> ! {
 }
 
 fn options() -> Options {
-    let mut o = Options { patterns: vec![], list: false, workers: 2, n: 0, repeat: 11, json: None };
+    let mut o = Options {
+        patterns: vec![],
+        list: false,
+        workers: 2,
+        n: 0,
+        repeat: 11,
+        json: None,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut text = || args.next().unwrap_or_else(|| bad_usage(&format!("{arg} needs a value")));
+        let mut text = || {
+            args.next()
+                .unwrap_or_else(|| bad_usage(&format!("{arg} needs a value")))
+        };
         let mut number = || {
             let text = text();
             text.parse::<u64>()
@@ -80,16 +91,15 @@ fn options() -> Options {
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
-    pattern == "all"
-        || pattern == name
-        || pattern.strip_suffix('*').map_or(false, |area| area.ends_with('/') && name.starts_with(area))
+    let in_area = || pattern.ends_with("/*") && name.starts_with(&pattern[..pattern.len() - 1]);
+    pattern == "all" || pattern == name || in_area()
 }
 
 /// Measures one case, prints its line of the table and returns its JSON row.
 fn measure(case: &Case, options: &Options) -> String {
     let rt = Builder::new_multi_thread()
         .worker_threads(options.workers)
-        .enable_time()
+        .enable_all()
         .build()
         .expect("the runtime starts");
     let n = if options.n == 0 { case.n } else { options.n };
@@ -97,12 +107,21 @@ fn measure(case: &Case, options: &Options) -> String {
     let values: Vec<f64> = (0..options.repeat)
         .map(|_| {
             let sample = (case.once)(&rt, n);
-            assert_eq!(sample.work_hash, work_hash, "{}: the work differs by repeat", case.name);
+            assert_eq!(
+                sample.work_hash, work_hash,
+                "{}: the work differs by repeat",
+                case.name
+            );
             sample.value
         })
         .collect();
     let middle = median(&values);
-    let mad = median(&values.iter().map(|v| (v - middle).abs()).collect::<Vec<_>>());
+    let mad = median(
+        &values
+            .iter()
+            .map(|v| (v - middle).abs())
+            .collect::<Vec<_>>(),
+    );
     let min = values.iter().copied().fold(f64::INFINITY, f64::min);
     let max = values.iter().copied().fold(0.0, f64::max);
     println!(
@@ -135,9 +154,13 @@ fn main() {
         }
     }
     let mut rows = options.json.as_ref().map(|path| {
-        File::create(path).unwrap_or_else(|error| bad_usage(&format!("cannot write {path}: {error}")))
+        File::create(path)
+            .unwrap_or_else(|error| bad_usage(&format!("cannot write {path}: {error}")))
     });
-    println!("{:<20} {:>12} {:>10} {:>12} {:>12}  unit", "case", "median", "MAD", "min", "max");
+    println!(
+        "{:<20} {:>12} {:>10} {:>12} {:>12}  unit",
+        "case", "median", "MAD", "min", "max"
+    );
     for case in cases().filter(|c| options.patterns.iter().any(|p| matches(p, c.name))) {
         let row = measure(case, &options);
         if let Some(file) = &mut rows {

@@ -72,7 +72,10 @@ struct Countdown {
 impl Countdown {
     /// Leaked, so that tasks hold a plain reference as pacebench's do and no task pays for an Arc.
     fn leak(n: u64) -> &'static Countdown {
-        Box::leak(Box::new(Countdown { left: AtomicU64::new(n), done: Notify::new() }))
+        Box::leak(Box::new(Countdown {
+            left: AtomicU64::new(n),
+            done: Notify::new(),
+        }))
     }
 
     fn arrive(&self) {
@@ -84,7 +87,10 @@ impl Countdown {
     fn sample(&self, start: Instant, n: u64) -> Sample {
         let value = start.elapsed().as_nanos() as f64 / n as f64;
         assert_eq!(self.left.load(Ordering::Acquire), 0, "every task ran");
-        Sample { value, work_hash: hash(n) }
+        Sample {
+            value,
+            work_hash: hash(&[n]),
+        }
     }
 }
 
@@ -111,7 +117,10 @@ fn spawn_remote(rt: &Runtime, n: u64) -> Sample {
             handle.await.expect("the task ended");
         }
     });
-    Sample { value: start.elapsed().as_nanos() as f64 / n as f64, work_hash: hash(n) }
+    Sample {
+        value: start.elapsed().as_nanos() as f64 / n as f64,
+        work_hash: hash(&[n]),
+    }
 }
 
 fn chain_link(end: &'static Countdown, left: u64) {
@@ -153,7 +162,10 @@ fn yield_many(rt: &Runtime, n: u64) -> Sample {
     });
     let ns = start.elapsed().as_nanos() as f64;
     assert_eq!(yields, n * TIMES, "every yield returned");
-    Sample { value: ns / yields as f64, work_hash: hash(yields) }
+    Sample {
+        value: ns / yields as f64,
+        work_hash: hash(&[yields]),
+    }
 }
 
 async fn pair(pairs: &'static Countdown) {

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "explorer/crew.hpp"
+
+#include <cstring>
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "explorer/sharing.hpp"
+#include "explorer/verdict.hpp"
+
+namespace model {
+
+namespace fibers = boost::context::detail;
+
+namespace {
+
+// Where the explorer's own stack stands while a fiber runs.
+void* explorer_context = nullptr;
+
+// So many accesses between two points that the thread must be in a loop of its own.
+constexpr unsigned kEndless = 100'000;
+
+/// Registers that a call may clobber hold values of the other side after a switch. Compilers push
+/// them to align the stack; cleared, such a push is the same in equal states.
+[[gnu::always_inline]] inline void scrub_registers() noexcept {
+#if defined(__x86_64__)
+  __asm__ __volatile__(
+      "xorl %%ecx, %%ecx\n\txorl %%esi, %%esi\n\txorl %%edi, %%edi\n\t"
+      "xorl %%r8d, %%r8d\n\txorl %%r9d, %%r9d\n\txorl %%r10d, %%r10d\n\txorl %%r11d, %%r11d"
+      :
+      :
+      : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+#endif
+}
+
+}  // namespace
+
+Crew& crew() noexcept {
+  static Crew one;
+  return one;
+}
+
+struct Crew::Entry {
+  static void run(fibers::transfer_t from) {
+    explorer_context = from.fctx;
+    Member& self = crew().member(crew().current_);
+    self.body(self.data);
+    crew().point(Status::finished, "end", nullptr, Access::other);
+  }
+};
+
+void Crew::begin() noexcept {
+  current_ = observed_ = kNobody;
+  table_ = &arena().make<Table>();
+}
+
+unsigned Crew::add(const char* name, void (*body)(void*), void* data) noexcept {
+  require(table_->count < kMost, "a model has at most eight threads");
+  const unsigned index = table_->count++;
+  Member& self = member(index);
+  std::strncpy(self.name, name, sizeof self.name - 1);
+  self.body = body;
+  self.data = data;
+  self.what = "start";
+  self.context = fibers::make_fcontext(Arena::stack(index) + Arena::kStackBytes,
+                                       Arena::kStackBytes, &Entry::run);
+  return index;
+}
+
+unsigned Crew::enabled() noexcept {
+  unsigned mask = 0;
+  for (unsigned i = 0; i < table_->count; ++i) {
+    Member& self = member(i);
+    bool can = self.status == Status::ready;
+    if (self.status == Status::waiting) {
+      observed_ = i;
+      can = self.condition(self.argument);
+      observed_ = kNobody;
+    }
+    if (can) mask |= 1u << i;
+  }
+  return mask;
+}
+
+unsigned Crew::may_wake_falsely() const noexcept {
+  unsigned mask = 0;
+  for (unsigned i = 0; i < table_->count; ++i) {
+    if (member(i).status == Status::parked && member(i).false_wakes != 0) mask |= 1u << i;
+  }
+  return mask;
+}
+
+unsigned Crew::stallable() const noexcept {
+  unsigned mask = 0;
+  for (unsigned i = 0; i < table_->count; ++i) mask |= member(i).may_stall ? 1u << i : 0;
+  return mask;
+}
+
+unsigned Crew::unfinished() const noexcept {
+  unsigned mask = 0;
+  for (unsigned i = 0; i < table_->count; ++i) {
+    if (member(i).status != Status::finished) mask |= 1u << i;
+  }
+  return mask;
+}
+
+unsigned Crew::step(unsigned index) noexcept {
+  Member& self = member(index);
+  if (self.status == Status::parked) --self.false_wakes;
+  self.status = Status::ready;
+  current_ = index;
+  points_ = 0;
+  const fibers::transfer_t back = fibers::jump_fcontext(self.context, nullptr);
+  current_ = kNobody;
+  self.context = back.fctx;
+  if (verdict().failed()) return points_;  // it may have left from a signal's stack
+  // What lies below belongs to calls that have returned. Cleared, it does not tell equal states
+  // apart when new calls leave parts of their frames unwritten.
+  const Range live = live_stack(index);
+  std::memset(Arena::stack(index), 0, static_cast<std::size_t>(live.begin - Arena::stack(index)));
+  return points_;
+}
+
+Range Crew::live_stack(unsigned index) const noexcept {
+  auto* const lowest = static_cast<char*>(member(index).context);
+  return {lowest, static_cast<std::size_t>(Arena::stack(index) + Arena::kStackBytes - lowest)};
+}
+
+void Crew::leave() noexcept {
+  const fibers::transfer_t back = fibers::jump_fcontext(explorer_context, nullptr);
+  explorer_context = back.fctx;
+  scrub_registers();
+}
+
+void Crew::abandon() noexcept {
+  for (;;) leave();
+}
+
+void Crew::point(Status status, const char* what, const void* address, Access access) noexcept {
+  Member& self = member(current_);
+  ++points_;
+  self.status = status;
+  self.what = what;
+  self.address = address;
+  self.access = access;
+  leave();
+}
+
+void Crew::access(const void* address, std::size_t bytes, Access access) noexcept {
+  if (observed_ != kNobody) {
+    sharing().note(address, Access::load, observed_);
+    return;
+  }
+  if (sharing().note(address, access, current_) || everywhere_) {
+    point(Status::ready, "", address, access);
+  } else {
+    require(++points_ < kEndless, "a thread comes to a scheduling point in the end");
+  }
+  // After the point: somebody else may have freed it there.
+  bool freed = true;
+  for (std::size_t i = 0; i < bytes; ++i) {
+    freed = freed && static_cast<const unsigned char*>(address)[i] == kFreed;
+  }
+  require(!freed, "nobody touches memory that was freed");
+}
+
+void Crew::wait(bool (*condition)(void*), void* argument, const char* what) noexcept {
+  Member& self = member(current_);
+  self.condition = condition;
+  self.argument = argument;
+  point(Status::waiting, what, nullptr, Access::other);
+}
+
+unsigned Crew::wake(const void* word, bool all) noexcept {
+  unsigned woken = 0;
+  for (unsigned i = 0; i < table_->count; ++i) {
+    Member& other = member(i);
+    if (other.status != Status::parked || other.address != word) continue;
+    other.status = Status::ready;
+    ++woken;
+    if (!all) break;
+  }
+  return woken;
+}
+
+// --- point.hpp ---
+
+bool live() noexcept { return crew().live(); }
+
+void before_access(const void* address, std::size_t bytes, Access access) noexcept {
+  crew().access(address, bytes, access);
+}
+
+void pause_here(const char* what) noexcept {
+  if (crew().inside()) crew().point(Crew::Status::ready, what, nullptr, Access::other);
+}
+
+void block_until(bool (*condition)(void*), void* argument, const char* what) noexcept {
+  crew().wait(condition, argument, what);
+}
+
+void park(const void* word, std::uint32_t expected) noexcept {
+  sharing().note(word, Access::load, crew().current());
+  crew().point(Crew::Status::ready, "park", word, Access::other);
+  // The kernel's own look; nobody comes between it and the sleep.
+  std::uint32_t now = 0;
+  std::memcpy(&now, word, sizeof now);
+  if (now == expected) crew().point(Crew::Status::parked, "parked", word, Access::other);
+}
+
+void before_free(const void* begin, std::size_t bytes) noexcept {
+  if (!crew().inside()) return;
+  // To free is to write every word.
+  for (std::size_t at = 0; at < bytes; at += 4) {
+    sharing().note(static_cast<const char*>(begin) + at, Access::store, crew().current());
+  }
+  pause_here("free");
+}
+
+unsigned unpark(const void* word, bool all) noexcept {
+  pause_here("unpark");
+  return crew().wake(word, all);
+}
+
+void lock(bool& held) noexcept {
+  if (crew().inside()) {
+    crew().wait([](void* flag) { return !*static_cast<bool*>(flag); }, &held, "lock");
+  }
+  held = true;
+}
+
+void unlock(bool& held) noexcept {
+  pause_here("unlock");
+  held = false;
+}
+
+}  // namespace model

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+// Model: a small world of virtual threads that run shipped code, and what must hold in it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "explorer/arena.hpp"
+#include "explorer/crew.hpp"
+#include "explorer/point.hpp"
+#include "explorer/verdict.hpp"
+
+namespace model {
+
+/// How much of a configuration's executions a search runs.
+struct Budget {
+  static constexpr unsigned kUnbounded = ~0u;
+
+  enum class Kind : unsigned char { complete, bounded, random };
+  Kind kind = Kind::complete;
+  unsigned bound = kUnbounded;  // preemptions
+  unsigned long runs = 0;       // random
+};
+constexpr Budget complete() { return {}; }
+constexpr Budget bounded(unsigned preemptions) {
+  return {Budget::Kind::bounded, preemptions, 0};
+}
+constexpr Budget random(unsigned long runs) { return {Budget::Kind::random, Budget::kUnbounded, runs}; }
+
+/// One configuration of a model.
+struct Variant {
+  std::string name;
+  unsigned tasks = 1;
+  unsigned wakers = 1;
+  unsigned workers = 1;
+  unsigned flags = 0;  // each model has its own
+  Budget every_day = complete();
+  Budget full = complete();
+};
+
+struct Model {
+  const char* name;
+  const char* about;
+  /// Builds the world in the arena and adds the threads.
+  void (*set_up)(const Variant&);
+  /// Nobody can go on: what must hold then. It only reads.
+  void (*at_end)();
+  /// Only threads that may stall for ever could go on: what must hold even if they never do.
+  void (*at_stall)() = nullptr;
+  std::vector<Variant> variants;
+};
+
+/// Something an execution of the model must reach, or the model proves less than it says. A default
+/// one is not declared: the configuration cannot reach it.
+class Goal {
+ public:
+  Goal() = default;
+  explicit Goal(const char* sentence) : index_(verdict().goal(sentence)) {}
+  void reach() const noexcept {
+    if (index_ != kNone) verdict().reach(index_);
+  }
+
+ private:
+  static constexpr unsigned kNone = ~0u;
+  unsigned index_ = kNone;
+};
+
+/// Adds a thread that runs `body(world)`.
+template <class World>
+unsigned thread(const char* name, World& world, void (*body)(World&)) {
+  struct Start {
+    World* world;
+    void (*body)(World&);
+  };
+  auto& start = arena().make<Start>(Start{&world, body});
+  return crew().add(
+      name,
+      [](void* raw) {
+        const auto& self = *static_cast<Start*>(raw);
+        self.body(*self.world);
+      },
+      &start);
+}
+
+/// Blocks until `condition(world)`; it only reads.
+template <class World, bool (*Condition)(World&)>
+void wait_for(World& world, const char* what) noexcept {
+  block_until([](void* raw) { return Condition(*static_cast<World*>(raw)); }, &world, what);
+}
+
+/// Names memory for traces.
+void name_memory(const void* begin, std::size_t bytes, const std::string& name);
+
+}  // namespace model

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+// The models there are.
+#pragma once
+
+#include <vector>
+
+#include "explorer/model.hpp"
+
+namespace model {
+
+Model wake_model();
+
+const std::vector<Model>& all_models();
+
+}  // namespace model

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "models/world.hpp"
+
+#include <cstring>
+
+namespace model {
+
+namespace {
+
+VirtualMachine* present = nullptr;
+
+void* map_group() noexcept { return arena().allocate(sizeof(core::Group), core::kGroupAlign); }
+
+void discard(void* memory, std::size_t bytes) noexcept {
+  before_free(memory, bytes);  // for the others, the pages change at once
+  std::memset(memory, 0, bytes);
+}
+
+constexpr core::GroupSource kGroups{&map_group, &discard};
+
+template <class Visit>
+void each_group(core::Port& port, Visit&& visit) {
+  core::TaskCollection& tasks = tasks_of(port);
+  for (unsigned s = 0; s < tasks.segment_count(); ++s) {
+    core::Segment& segment = *tasks.segment_at(s);
+    for (unsigned g = 0; g < core::kSegmentGroups; ++g) {
+      if (core::Group* group = segment.groups[g].load()) visit(segment, *group, g);
+    }
+  }
+}
+
+}  // namespace
+
+VirtualMachine& begin_machine() { return *(present = &arena().make<VirtualMachine>()); }
+VirtualMachine& machine() { return *present; }
+
+void prepare_port(core::Port& port, unsigned index,
+                  void (*work_added)(core::Port&, bool) noexcept) {
+  port.index.store(index);
+  port.work_added = work_added;
+  tasks_of(port).attach(port, kClass, kGroups);
+  arena().leave_out(&port.collections[kClass + 1],
+                    sizeof(core::TaskCollection) * (paceline::qos_count - kClass - 1));
+  for (auto* counter : {&port.remote_wakes, &port.remote_coalesced, &port.remote_stale}) {
+    arena().ignore(counter, sizeof *counter);
+  }
+  name_memory(&port.classes, sizeof port.classes, "port" + std::to_string(index) + ".classes");
+}
+
+core::Port& make_port() {
+  core::Port& port = arena().make<core::Port>();
+  prepare_port(port, 0, [](core::Port&, bool) noexcept {});
+  return port;
+}
+
+void name_groups(core::Port& port, const std::string& prefix) {
+  unsigned number = 0;
+  each_group(port, [&](core::Segment& segment, core::Group& group, unsigned g) {
+    const std::string name = prefix + "g" + std::to_string(number++);
+    if (g == 0) {
+      name_memory(&segment.ready, sizeof segment.ready, prefix + "segment.ready");
+      name_memory(&segment.freed, sizeof segment.freed, prefix + "segment.freed");
+    }
+    name_memory(&group.ready, sizeof group.ready, name + ".ready");
+    name_memory(&group.freed, sizeof group.freed, name + ".freed");
+    name_memory(&group.cold, sizeof group.cold, name + ".cold");
+    name_memory(&group.segment, sizeof group.segment, name + ".segment");
+    for (unsigned p = 0; p < core::kGroupPages; ++p) {
+      core::WakerPage& page = group.pages[p];
+      const std::string leaf = name + ".p" + std::to_string(p);
+      name_memory(&page.notified, sizeof page.notified, leaf + ".notified");
+      name_memory(&page.free_shared, sizeof page.free_shared, leaf + ".free_shared");
+      name_memory(&page.pass, sizeof page.pass, leaf + ".pass");
+      name_memory(&page.next, sizeof page.next, leaf + ".next");
+      for (unsigned i = 0; i < core::kPageSlots; ++i) {
+        core::Slot& slot = group.page_slots(p)[i];
+        const std::string own = leaf + ".s" + std::to_string(i);
+        name_memory(&slot.state, sizeof slot.state, own + ".state");
+        name_memory(&slot.frame, sizeof slot.frame, own + ".frame");
+      }
+    }
+  });
+}
+
+bool any_leaf(core::Port& port) {
+  bool any = false;
+  each_group(port, [&](core::Segment&, core::Group& group, unsigned) {
+    for (auto& page : group.pages) any = any || page.ready() != 0;
+  });
+  return any;
+}
+
+bool any_summary(core::Port& port) {
+  bool any = port.classes.load() != 0;
+  each_group(port, [&](core::Segment& segment, core::Group& group, unsigned) {
+    any = any || segment.ready.load() != 0 || group.ready.load() != 0;
+  });
+  return any;
+}
+
+bool leaves_reachable(core::Port& port) {
+  bool all = true;
+  each_group(port, [&](core::Segment& segment, core::Group& group, unsigned g) {
+    for (unsigned p = 0; p < core::kGroupPages; ++p) {
+      if (group.pages[p].ready() == 0) continue;
+      all = all && (group.ready.load() & core::bit(p)) != 0 &&
+            (segment.ready.load() & core::bit(g)) != 0 &&
+            (port.classes.load() & core::bit(kClass)) != 0;
+    }
+  });
+  return all;
+}
+
+}  // namespace model
+
+// The machine seam, as far as the code under the models asks for it.
+namespace paceline::core::machine {
+
+Nanos now() noexcept { return model::machine().now; }
+
+void park(Atomic<std::uint32_t>& word, std::uint32_t expected, Nanos) noexcept {
+  model::park(&word, expected);
+}
+
+void unpark(Atomic<std::uint32_t>& word) noexcept {
+  ++model::machine().unparks;
+  model::unpark(&word, false);
+}
+
+void unpark_all(Atomic<std::uint32_t>& word) noexcept {
+  ++model::machine().unparks;
+  model::unpark(&word, true);
+}
+
+void relax() noexcept { model::pause_here("relax"); }
+void yield_thread() noexcept { model::pause_here("yield"); }
+
+ThisThread& this_thread() noexcept {
+  const unsigned current = model::crew().inside() ? model::crew().current() : model::Crew::kMost;
+  return model::machine().threads[current];
+}
+
+}  // namespace paceline::core::machine

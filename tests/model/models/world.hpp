@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the models share: ports whose groups lie in the arena, and the conditions of their threads.
+#pragma once
+
+#include "explorer/model.hpp"
+#include "machine/machine.hpp"
+#include "sched/idle.hpp"
+#include "task/collection.hpp"
+
+namespace model {
+
+namespace core = paceline::core;
+namespace detail = paceline::detail;
+using paceline::detail::Atomic;
+
+/// The class whose tasks the models run.
+inline constexpr unsigned kClass = 0;
+
+/// The machine of one execution: what machine.hpp promises, for virtual threads.
+struct VirtualMachine {
+  core::machine::ThisThread threads[Crew::kMost + 1];  // the last one: set-up
+  core::Nanos now = 0;
+  unsigned unparks = 0;  // successful or not
+};
+VirtualMachine& begin_machine();
+VirtualMachine& machine();
+
+/// Attaches the one class to a port (or a seat) and leaves out of the state what is not used.
+void prepare_port(core::Port& port, unsigned index, void (*work_added)(core::Port&, bool) noexcept);
+/// A port alone, whose wakes wake nobody.
+core::Port& make_port();
+
+/// Names the words of the groups there are.
+void name_groups(core::Port& port, const std::string& prefix);
+
+inline core::TaskCollection& tasks_of(core::Port& port) { return port.collections[kClass]; }
+inline core::Group& group_of(core::Slot& slot) { return core::Group::of(slot); }
+
+/// Is a bit set anywhere below the port? Reads only.
+bool any_leaf(core::Port& port);
+/// Is a summary bit set at any level? Reads only.
+bool any_summary(core::Port& port);
+/// Is every set leaf reachable from the port by set summary bits? Reads only.
+bool leaves_reachable(core::Port& port);
+
+}  // namespace model

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+// An ExecutorRuntime without worker, seat or thread of its own: the test thread calls step() and so
+// decides when what is polled. Real coroutines run on it.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <paceline/task.hpp>
+
+#include "exec/executor_runtime.hpp"
+#include "machine/machine.hpp"
+#include "unit/task/home.hpp"
+
+namespace paceline_test {
+
+class Desk {
+ public:
+  static constexpr std::size_t kStack = 64 * 1024;
+
+  Desk() : runtime_(home_.port, no_worker(), surroundings(), kStack) {
+    core::machine::this_thread().runtime = &runtime_;
+  }
+  Desk(const Desk&) = delete;
+  Desk& operator=(const Desk&) = delete;
+  ~Desk() {
+    runtime_.retire();
+    core::machine::this_thread().runtime = nullptr;
+  }
+
+  core::ExecutorRuntime& runtime() { return runtime_; }
+  Home& home() { return home_; }
+  std::atomic<bool>& stopping() { return stopping_; }
+  std::atomic<std::uint32_t>& sleepers() { return sleepers_; }
+  /// How many tasks were said to wait when help was called for.
+  std::vector<std::uint64_t> help;
+  /// What detached tasks ended with.
+  std::vector<std::exception_ptr> unhandled;
+
+  /// Spawns a detached task whose home is `where` (this desk without one) and makes it ready there.
+  core::Slot& spawn(paceline::task<> task, unsigned class_index = Home::kClass,
+                    Home* where = nullptr) {
+    namespace detail = paceline::detail;
+    core::Slot* slot = (where == nullptr ? home_ : *where).collection(class_index).allocate_home();
+    core::check(slot != nullptr, "the test has memory for its tasks");
+    const auto frame = detail::TaskAccess::release(task);
+    auto& promise = frame.promise();
+    promise.link.store(detail::join_word::detached);
+    promise.root = true;
+    promise.self.store(slot->ref().bits);
+    slot->resume = frame.address();
+    slot->waiting = nullptr;
+    slot->root = &promise;
+    slot->frame.store(frame.address());
+    slot->name.store(nullptr);
+    slot->id.store(++last_id_);
+    if (where == nullptr) {
+      runtime_.admit_home(*slot);
+    } else {
+      slot->state.admit();
+      core::notify(*slot);
+    }
+    return *slot;
+  }
+
+  /// Steps until nothing is ready.
+  void run_dry() {
+    while (!runtime_.step(64)) {
+    }
+  }
+
+ private:
+  core::Surroundings surroundings() {
+    current_ = this;
+    core::Surroundings all;
+    all.stopping = &stopping_;
+    all.sleepers = &sleepers_;
+    all.help_wanted = [](core::Port&, std::uint64_t ready) noexcept {
+      current_->help.push_back(ready);
+    };
+    all.unhandled = [](core::ExecutorRuntime&, paceline::detail::PromiseBase& promise) noexcept {
+      current_->unhandled.push_back(std::exchange(promise.error, nullptr));
+    };
+    return all;
+  }
+
+  /// The runtime only hands its worker out, to code that these tests do not reach: a reference to
+  /// storage in which no worker lives is enough.
+  static core::Worker& no_worker() {
+    alignas(128) static std::byte storage[8192];
+    return reinterpret_cast<core::Worker&>(storage);
+  }
+
+  Home home_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint32_t> sleepers_{0};
+  std::uint64_t last_id_ = 0;
+  core::ExecutorRuntime runtime_;
+  static inline Desk* current_ = nullptr;
+};
+
+}  // namespace paceline_test
