@@ -2,6 +2,7 @@
 #include "machine/cgroup.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <sstream>
 
@@ -16,20 +17,25 @@ std::optional<std::string> read_line(const std::string& path) {
   return line;
 }
 
-std::optional<double> ratio(double quota, double period) {
-  if (!(quota > 0) || !(period > 0)) return std::nullopt;
-  return quota / period;
+/// A whole token as a number, whatever the locale.
+std::optional<double> number(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stopped == end ? std::optional(value) : std::nullopt;
+}
+
+std::optional<double> ratio(const std::string& quota, const std::string& period) {
+  const auto granted = number(quota);
+  const auto per = number(period);
+  if (!granted || !per || !(*granted > 0) || !(*per > 0)) return std::nullopt;
+  return *granted / *per;
 }
 
 std::optional<double> limit_v1(const std::string& directory) {
   const auto quota = read_line(directory + "/cpu.cfs_quota_us");
   const auto period = read_line(directory + "/cpu.cfs_period_us");
-  if (!quota || !period) return std::nullopt;
-  try {
-    return ratio(std::stod(*quota), std::stod(*period));
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  return quota && period ? ratio(*quota, *period) : std::nullopt;
 }
 
 std::optional<double> limit_v2(const std::string& directory) {
@@ -59,14 +65,9 @@ std::optional<double> tightest_above(const std::string& mount, std::string path,
 
 std::optional<double> parse_cpu_max(const std::string& text) {
   std::istringstream in(text);
-  std::string quota;
-  double period = 0;
-  if (!(in >> quota >> period) || quota == "max") return std::nullopt;
-  try {
-    return ratio(std::stod(quota), period);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  std::string quota, period;
+  if (!(in >> quota >> period)) return std::nullopt;
+  return ratio(quota, period);  // "max" is no number: unlimited
 }
 
 std::optional<double> cpu_quota(const std::string& membership, const std::string& mount) {

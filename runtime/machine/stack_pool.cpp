@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "machine/stack_pool.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <new>
 
 #include "base/mutex.hpp"
@@ -36,7 +38,8 @@ void unmap_stack(void* lowest, std::size_t bytes) noexcept {
 
 StackLease lease_stack(std::size_t bytes) {
   const std::size_t page = page_size();
-  bytes = (bytes + page - 1) & ~(page - 1);
+  if (bytes > std::numeric_limits<std::size_t>::max() - 2 * page) throw std::bad_alloc();
+  bytes = std::max(page, (bytes + page - 1) & ~(page - 1));
   {
     LockGuard lock(pool_lock);
     for (FreeStack** at = &pool; *at != nullptr; at = &(*at)->next) {

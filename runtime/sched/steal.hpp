@@ -39,24 +39,25 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
   Word classes = victim.classes.load(std::memory_order_seq_cst);
   for (; classes != 0 && budget > 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
-    const PageCursor start = cursors[at];
-    bool moved = false;
+    const Group* first_group = nullptr;
+    unsigned first_page = 0;
     for (; budget > 0; --budget) {
       Group* group = cursors[at].next(victim.collections[at], [](auto&&...) {});
       if (group == nullptr) break;
       const PageCursor& now = cursors[at];
-      const bool around = moved && now.segment == start.segment && now.group == start.group &&
-                          now.page == start.page;
-      moved = true;
+      if (first_group == nullptr) {
+        first_group = group;
+        first_page = now.page;
+      } else if (group == first_group && now.page == first_page) {
+        break;  // around
+      }
       // Asked of the segment, where it never changes: the group may be dormant, or just be roused.
       const Segment& segment = *victim.collections[at].segment_at(now.segment);
       const Word pinned =
           segment.of_role[static_cast<unsigned>(Role::pinned)].load(std::memory_order_acquire);
-      if ((pinned & bit(now.group)) == 0) {
-        const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);
-        if (ready != 0 && visit(*group, now.page, ready)) return true;
-      }
-      if (around) break;
+      if ((pinned & bit(now.group)) != 0) continue;
+      const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);
+      if (ready != 0 && visit(*group, now.page, ready)) return true;
     }
   }
   return false;
@@ -74,7 +75,7 @@ inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept 
     const unsigned take = stuck ? (have + 1) / 2 : have / 2;
     if (take == 0) {
       // A second lone task in another page makes two: then the first may go.
-      if (lone.group == nullptr || (lone.group == &group && lone.page == page)) {
+      if (lone.group == nullptr) {
         lone = {&group, page, ready, true};
         return false;
       }
@@ -92,12 +93,7 @@ inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept 
 /// Would steal_from find something in a victim that is getting on? Takes nothing.
 inline bool worth_stealing(Port& victim, RaidCursors cursors) noexcept {
   unsigned seen = 0;
-  Group* first = nullptr;
-  unsigned first_page = 0;
-  return each_stealable_page(victim, cursors, [&](Group& group, unsigned page, Word ready) {
-    if (&group == first && page == first_page) return false;
-    first = &group;
-    first_page = page;
+  return each_stealable_page(victim, cursors, [&](Group&, unsigned, Word ready) {
     seen += count(ready);
     return seen > 1;
   });

@@ -24,6 +24,12 @@ paceline::runtime_options with_workers(std::size_t count) {
   return options;
 }
 
+/// Ends what spins for it when the test ends, also by a failure.
+struct EndsSpinning {
+  std::atomic<bool>& done;
+  ~EndsSpinning() { done = true; }
+};
+
 /// A coroutine that is no task: it reaches workers through their inboxes only.
 struct Foreign {
   struct promise_type {
@@ -120,10 +126,14 @@ TEST_CASE("ready tasks behind one that never suspends are run by others") {
     std::vector<paceline::join_handle<>> children;
     for (int i = 0; i < 50; ++i) children.push_back(paceline::spawn(child()));
     while (ran.load() < 50 && !done.load()) std::this_thread::yield();
+    for (auto& each : children) each.detach();
+    co_return;
   };
   auto handle = rt.spawn(hog());
-  eventually("the children ran", [&] { return ran == 50; });
-  done = true;
+  {
+    const EndsSpinning end{done};
+    eventually("the children ran", [&] { return ran == 50; });
+  }
   handle.join();
   REQUIRE(rt.stats().total.tasks_stolen >= 50);
 }
@@ -134,6 +144,7 @@ TEST_CASE("timers of a worker inside a poll that never ends are fired by another
   paceline::runtime rt(with_workers(2));
   std::atomic<bool> asleep{false};
   std::atomic<bool> woke{false};
+  std::atomic<bool> done{false};
   const auto sleeper = [&]() -> task<> {
     asleep = true;
     co_await paceline::sleep_for(5ms);
@@ -142,13 +153,16 @@ TEST_CASE("timers of a worker inside a poll that never ends are fired by another
   const auto hog = [&]() -> task<> {
     paceline::join_handle<> handle = paceline::spawn(sleeper());
     while (!asleep.load()) co_await paceline::yield();  // it is in this worker's wheel now, mostly
-    while (!woke.load()) std::this_thread::yield();
+    while (!woke.load() && !done.load()) std::this_thread::yield();
     handle.detach();
   };
   paceline::spawn_options first;
   first.core = 0;
   auto handle = rt.spawn(hog(), first);
-  eventually("the timer fired", [&] { return woke.load(); });
+  {
+    const EndsSpinning end{done};
+    eventually("the timer fired", [&] { return woke.load(); });
+  }
   handle.join();
 }
 
