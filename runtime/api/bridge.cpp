@@ -230,6 +230,7 @@ bool sleep_suspend(TimerNode& node, std::coroutine_handle<> frame) {
     return true;
   }
   runtime.worker().timers().arm(node);
+  runtime.timer_armed();
   return true;
 }
 

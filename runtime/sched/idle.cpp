@@ -42,7 +42,7 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept {
   if (hub->searching.load(std::memory_order_relaxed) != 0) return;
   if (hub->napping.load(std::memory_order_relaxed) != 0) return;
   const bool worth_it = ready > 1 && seat.time_for(ready) >= kWakeCost;
-  if (!worth_it && hub->watcher.load(std::memory_order_relaxed) != 0) return;
+  if (!worth_it && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }
 

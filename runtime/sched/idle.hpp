@@ -48,7 +48,6 @@ struct Seat : Port {
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
   Atomic<std::uint32_t> poll_ns{0};  // how long its polls take, smoothed; 0: not known yet
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
-  Atomic<Nanos> next_timer{kForever};
   Atomic<Worker*> worker{nullptr};
 
   Seat* next_recycled = nullptr;
@@ -73,13 +72,21 @@ inline constexpr Nanos kWakeCost = 20 * kMicrosecond;
 /// searcher that finds work calls the next, so a burst of work wakes everybody, one after the
 /// other, without a stampede (failure W16).
 struct Hub {
+  // The watcher word: index + 1 and a bit for "dozing".
+  static constexpr std::uint32_t kNobody = 0;
+  static constexpr std::uint32_t kDozing = 1;
+  static constexpr std::uint32_t watched_by(unsigned index) noexcept { return (index + 1) << 1; }
+  static constexpr unsigned watcher_index(std::uint32_t word) noexcept { return (word >> 1) - 1; }
+  static constexpr bool is_alert(std::uint32_t word) noexcept {
+    return word != kNobody && (word & kDozing) == 0;
+  }
+
   alignas(kCacheLinePair) Atomic<std::uint32_t> sleepers{0};
   Atomic<std::uint32_t> searching{0};
   // A thief whose raids did not pay waits before its next one; calling others would not pay either.
   Atomic<std::uint32_t> napping{0};
-  // A sleeping worker has set itself an alarm to look after the busy ones: then a single ready task
-  // behind a running one need not wake anybody at once.
-  Atomic<std::uint32_t> watcher{0};
+  // Who watches the busy workers, and how closely: see watch.cpp.
+  Atomic<std::uint32_t> watcher{kNobody};
   Atomic<unsigned> workers{0};
   alignas(kCacheLinePair) Atomic<Word> asleep[kMaxWorkers / 64] = {};
   Atomic<Seat*> seats[kMaxWorkers] = {};

@@ -46,7 +46,6 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
   seat->park.store(Seat::kAwake, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
-  seat->next_timer.store(kForever, std::memory_order_relaxed);
   // Release. Pairs: help_wanted. Publishes: the index.
   seat->hub.store(&hub, std::memory_order_release);
   hub.seats[index].store(seat, std::memory_order_release);

@@ -30,12 +30,6 @@ constexpr Nanos kRaidPays = 500;
 constexpr Nanos kRaidPauseMin = 20 * kMicrosecond;
 constexpr Nanos kRaidPauseMax = kMillisecond;
 
-// A watcher looks after busy workers this often, and stops after so many looks without a finding.
-constexpr Nanos kWatchEvery = kMillisecond;
-constexpr unsigned kQuietLooks = 8;
-// The grace a worker gets for its own timers before a watcher fires them.
-constexpr Nanos kTimerGrace = 50 * kMicrosecond;
-
 // Unused memory goes back to the system after so long without work.
 constexpr Nanos kTrimAfter = kSecond;
 constexpr std::size_t kKeepChunks = 4;
@@ -102,7 +96,6 @@ void Worker::look_after_time() noexcept {
                         std::memory_order_relaxed);
   }
   if (const std::size_t fired = timers_.expire(now)) bump(runtime_.counters().timers_fired, fired);
-  seat_.next_timer.store(timers_.next_expiry(), std::memory_order_relaxed);
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
   seat_.looked_at.store(now, std::memory_order_relaxed);
   if (seat_.inflow.load(std::memory_order_relaxed) != 0) {
@@ -259,7 +252,6 @@ void Worker::rest() noexcept {
   seat_.load.store(0, std::memory_order_relaxed);
   seat_.inflow.store(0, std::memory_order_relaxed);
   bool go_on = false;
-  quiet_looks_ = 0;
   while (!go_on) {
     Nanos deadline = timers_.next_expiry();
     if constexpr (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
@@ -277,51 +269,9 @@ void Worker::rest() noexcept {
     if (want_trim_.exchange(false, std::memory_order_acq_rel) || now >= trim_at_) trim();
     // No token and no sleep: the re-check saw work.
     go_on = wakeup.token != Seat::kAsleep || !wakeup.slept || now >= timers_.next_expiry() ||
-            look_after_others(now);
+            look_after_others(now) || own_work_visible();
   }
-  if (watching_) hub_.watcher.store(0, std::memory_order_release);
-  watching_ = false;
-}
-
-/// While others are awake one sleeper is their watcher: it looks every kWatchEvery whether a task
-/// waits behind a long poll, until it has found nothing kQuietLooks times in a row. Any sleeper
-/// wakes for a timer that a busy worker is late for. Returns when to look next.
-Nanos Worker::watch_until(Nanos now) noexcept {
-  if (hub_.sleepers.load(std::memory_order_relaxed) + 1 >= core_.worker_count()) return kForever;
-  if (!watching_ && quiet_looks_ < kQuietLooks &&
-      hub_.watcher.exchange(1, std::memory_order_acq_rel) == 0) {
-    watching_ = true;
-    note_epochs();
-  }
-  Nanos next = watching_ ? now + kWatchEvery : kForever;
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    const Nanos timer = victim(v).next_timer.load(std::memory_order_relaxed);
-    next = std::min(next, saturating_add(timer, kTimerGrace));
-  }
-  return next;
-}
-
-/// The look itself. True if it found something for this worker to run.
-bool Worker::look_after_others(Nanos now) noexcept {
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    Seat& seat = victim(v);
-    if (now < saturating_add(seat.next_timer.load(std::memory_order_relaxed), kTimerGrace)) {
-      continue;
-    }
-    TimerWheel& timers = core_.worker(plan_.victims[v]).timers();
-    if (const std::size_t fired = timers.expire(now)) bump(runtime_.counters().timers_fired, fired);
-    seat.next_timer.store(timers.next_expiry(), std::memory_order_relaxed);
-  }
-  if (!watching_) return own_work_visible();
-  bool more = false;
-  const bool found = raid(true, more);
-  if (found && more) help_wanted(seat_, runtime_.ready_estimate());
-  note_epochs();
-  if (!found && ++quiet_looks_ >= kQuietLooks) {
-    watching_ = false;
-    hub_.watcher.store(0, std::memory_order_release);
-  }
-  return found || own_work_visible();
+  end_watch();
 }
 
 void Worker::trim() noexcept {

@@ -75,6 +75,9 @@ class Worker {
   void note_epochs() noexcept;
 
   void rest() noexcept;
+  bool all_others_sleep() const noexcept;
+  bool begin_watch() noexcept;
+  void end_watch() noexcept;
   Nanos watch_until(Nanos now) noexcept;
   bool look_after_others(Nanos now) noexcept;
   void trim() noexcept;
@@ -91,8 +94,7 @@ class Worker {
   unsigned batch_;            // polls until the next look at the clock
   Nanos last_look_ = 0;       // and when the last one was
   bool called_ = false;       // counted as a searcher by whoever called
-  bool watching_ = false;     // this worker is the hub's watcher
-  unsigned quiet_looks_ = 0;  // as a watcher, looks without a finding
+  unsigned quiet_looks_ = 0;  // of the watch, without a finding
   std::uint64_t polls_at_look_ = 0;
   std::uint64_t polls_at_rest_ = 0;
   Nanos trim_at_ = kForever;     // give unused memory back then

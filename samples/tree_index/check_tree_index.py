@@ -6,6 +6,7 @@
 import collections
 import json
 import os
+import pty
 import random
 import re
 import signal
@@ -181,13 +182,16 @@ class TreeIndexTest(unittest.TestCase):
         self.assertEqual(result["unreadable_paths"][0]["reason"], "File name too long")
         self.assertEqual(run_json("--workers", "2", self.root)[0], serial)
 
-    def test_stops_when_interrupted(self):
+    def make_endless_tree(self):
         for i in range(5):
             write(os.path.join(self.root, b"%d" % i), b"finished")
         # In a directory, as a serial walk takes files before directories.
         endless = os.path.join(self.root, b"directory/endless")
         write(endless, b"unfinished " * KIB)
         os.truncate(endless, ENDLESS)
+
+    def test_stops_when_interrupted(self):
+        self.make_endless_tree()
         for mode in (["--serial"], ["--workers", "1"], ["--workers", "2"]):
             for order in (signal.SIGINT, signal.SIGTERM):
                 done = self.interrupt(order, "--json", *mode, self.root)
@@ -211,6 +215,25 @@ class TreeIndexTest(unittest.TestCase):
             printed, _ = process.communicate()
         self.assertEqual(process.returncode, 130)
         return printed
+
+    def test_draws_a_bar_on_a_terminal_until_somebody_presses_ctrl_c(self):
+        self.make_endless_tree()
+        process, terminal = pty.fork()
+        if process == 0:
+            os.execv(TREE_INDEX, [TREE_INDEX, self.root])
+        screen, pressed = b"", False
+        try:
+            while shown := os.read(terminal, 4096):
+                screen += shown
+                if not pressed and b"5 of 6 files found" in screen:
+                    pressed = os.write(terminal, b"\x03") == 1
+        except OSError:
+            pass  # EIO: the program has ended
+        os.close(terminal)
+        _, status = os.waitpid(process, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 130)
+        self.assertRegex(screen, rb"\r\[####################\.\.\.\.\] 5 of 6 files found, .*\x1b\[K")
+        self.assertRegex(screen, rb"\r\x1b\[KInterrupted\. Of 6 files found so far 5 were read")
 
     def test_refuses_bad_usage_with_exit_code_2(self):
         bad = {

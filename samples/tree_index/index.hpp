@@ -54,14 +54,14 @@ inline constexpr std::size_t kLargestShown = 10;
 inline constexpr std::size_t kProblemsNamed = 10;
 
 struct Index {
-  std::uint64_t files = 0;        // regular files read to their end
-  std::uint64_t binaries = 0;     // of these, those counted by bytes only
+  std::uint64_t files = 0;     // regular files read to their end
+  std::uint64_t binaries = 0;  // of these, those counted by bytes only
   std::uint64_t bytes = 0;
-  std::uint64_t words = 0;        // repetitions included
+  std::uint64_t words = 0;  // repetitions included
   std::uint64_t directories = 0;
-  std::uint64_t links = 0;        // symbolic links, not followed
-  std::uint64_t specials = 0;     // pipes, sockets, devices: skipped
-  std::uint64_t unreadable = 0;   // files and directories
+  std::uint64_t links = 0;       // symbolic links, not followed
+  std::uint64_t specials = 0;    // pipes, sockets, devices: skipped
+  std::uint64_t unreadable = 0;  // files and directories
   FirstOf<FileSize, kLargestShown> largest;
   FirstOf<Problem, kProblemsNamed> problems;
   WordTable table;
@@ -72,7 +72,7 @@ struct Index {
   }
 };
 
-/// Adds `from` to `into`, in turns: a large table takes milliseconds, and other tasks want the core.
+/// Adds `from` to `into`, in turns: a large table takes milliseconds, and others want the core.
 class Merge {
  public:
   /// Adds everything but the words.

@@ -82,9 +82,9 @@ void print_workers(std::ostream& out, const paceline::runtime_stats& stats) {
 }
 
 void print_ticks(std::ostream& out, const TickDelays& ticks) {
-  out << "\nWake-up delay of a user_interactive task that ticks every " << kTick.count() << " ms: p50 "
-      << brief(ticks.p50) << ", p99 " << brief(ticks.p99) << ", max " << brief(ticks.max) << " ("
-      << grouped(ticks.ticks) << " ticks)\n";
+  out << "\nWake-up delay of a user_interactive task that ticks every " << kTick.count()
+      << " ms: p50 " << brief(ticks.p50) << ", p99 " << brief(ticks.p99) << ", max "
+      << brief(ticks.max) << " (" << grouped(ticks.ticks) << " ticks)\n";
 }
 
 void print_problems(std::ostream& out, const Index& index) {

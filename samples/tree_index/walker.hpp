@@ -19,7 +19,7 @@ struct Walk {
   explicit Walk(Progress& shown, std::size_t workers);
 
   Progress& progress;
-  const std::size_t child_limit;          // children in flight that are meant to be enough
+  const std::size_t child_limit;         // children in flight that are meant to be enough
   std::atomic<std::size_t> children{0};  // started and not yet joined
 };
 

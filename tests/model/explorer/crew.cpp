@@ -45,6 +45,7 @@ struct Crew::Entry {
     explorer_context = from.fctx;
     Member& self = crew().member(crew().current_);
     self.body(self.data);
+    if (self.work != nullptr) crew().wait(self.work, self.data, "rests");
     crew().point(Status::finished, "end", nullptr, Access::other);
   }
 };
@@ -54,17 +55,33 @@ void Crew::begin() noexcept {
   table_ = &arena().make<Table>();
 }
 
-unsigned Crew::add(const char* name, void (*body)(void*), void* data) noexcept {
+unsigned Crew::add(const char* name, void (*body)(void*), void* data,
+                   bool (*work)(void*)) noexcept {
   require(table_->count < kMost, "a model has at most eight threads");
   const unsigned index = table_->count++;
   Member& self = member(index);
   std::strncpy(self.name, name, sizeof self.name - 1);
   self.body = body;
   self.data = data;
+  self.work = work;
   self.what = "start";
+  begin_anew(self, index);
+  if (work != nullptr) {
+    self.status = Status::waiting;
+    self.condition = work;
+    self.argument = data;
+  }
+  return index;
+}
+
+void Crew::begin_anew(Member& self, unsigned index) noexcept {
+  if (self.context != nullptr) {
+    const Range live = live_stack(index);
+    std::memset(Arena::stack(index), 0, static_cast<std::size_t>(live.begin - Arena::stack(index)));
+    std::memset(live.begin, 0, live.bytes);
+  }
   self.context = fibers::make_fcontext(Arena::stack(index) + Arena::kStackBytes,
                                        Arena::kStackBytes, &Entry::run);
-  return index;
 }
 
 unsigned Crew::enabled() noexcept {
@@ -114,6 +131,12 @@ unsigned Crew::step(unsigned index) noexcept {
   current_ = kNobody;
   self.context = back.fctx;
   if (verdict().failed()) return points_;  // it may have left from a signal's stack
+  // Who has come to an end, or rests, has nothing on its stack that matters.
+  if (self.status == Status::finished || (self.work != nullptr && self.condition == self.work &&
+                                          self.status == Status::waiting)) {
+    begin_anew(self, index);
+    return points_;
+  }
   // What lies below belongs to calls that have returned. Cleared, it does not tell equal states
   // apart when new calls leave parts of their frames unwritten.
   const Range live = live_stack(index);

@@ -33,14 +33,17 @@ class Crew {
     void* argument = nullptr;
     void (*body)(void*) = nullptr;
     void* data = nullptr;
+    bool (*work)(void*) = nullptr;  // of a loop: run the body again when this holds
     char name[16] = {};
   };
 
   // --- set-up ---
 
   void begin() noexcept;
-  /// Adds a thread; returns its index.
-  unsigned add(const char* name, void (*body)(void*), void* data) noexcept;
+  /// Adds a thread; returns its index. With `work` its body runs again and again, each time when
+  /// that holds, on a clean stack: so a thread that rests looks the same whatever it did before.
+  unsigned add(const char* name, void (*body)(void*), void* data,
+               bool (*work)(void*) = nullptr) noexcept;
   void allow_stall(unsigned index) noexcept { member(index).may_stall = true; }
   void allow_false_wakes(unsigned index, unsigned n) noexcept {
     member(index).false_wakes = static_cast<std::uint8_t>(n);
@@ -85,6 +88,7 @@ class Crew {
   struct Entry;
 
   void leave() noexcept;
+  void begin_anew(Member& self, unsigned index) noexcept;
 
   Table* table_ = nullptr;
   unsigned current_ = kNobody;

@@ -82,7 +82,7 @@ class DepthFirst {
     set_up(model_, variant_);
     // Up to its first shared access a thread is alone.
     for (unsigned i = 0; i < crew().size() && !verdict().failed(); ++i) {
-      prologue_.add(i, crew().step(i));
+      if (crew().member(i).work == nullptr) prologue_.add(i, crew().step(i));
     }
     if (stop()) return;
     arrive(kNoThread, 0, 0);

@@ -65,21 +65,37 @@ class Goal {
   unsigned index_ = kNone;
 };
 
-/// Adds a thread that runs `body(world)`.
+namespace detail_thread {
+template <class World>
+struct Start {
+  World* world;
+  void (*body)(World&);
+  bool (*work)(World&);
+
+  static void run(void* raw) {
+    const auto& self = *static_cast<Start*>(raw);
+    self.body(*self.world);
+  }
+  static bool has_work(void* raw) {
+    const auto& self = *static_cast<Start*>(raw);
+    return self.work(*self.world);
+  }
+};
+}  // namespace detail_thread
+
+/// Adds a thread that runs `body(world)` once.
 template <class World>
 unsigned thread(const char* name, World& world, void (*body)(World&)) {
-  struct Start {
-    World* world;
-    void (*body)(World&);
-  };
-  auto& start = arena().make<Start>(Start{&world, body});
-  return crew().add(
-      name,
-      [](void* raw) {
-        const auto& self = *static_cast<Start*>(raw);
-        self.body(*self.world);
-      },
-      &start);
+  using Start = detail_thread::Start<World>;
+  return crew().add(name, &Start::run, &arena().make<Start>(Start{&world, body, nullptr}));
+}
+
+/// Adds a thread that runs `body(world)` whenever `work(world)` holds; that only reads.
+template <class World>
+unsigned loop(const char* name, World& world, bool (*work)(World&), void (*body)(World&)) {
+  using Start = detail_thread::Start<World>;
+  return crew().add(name, &Start::run, &arena().make<Start>(Start{&world, body, work}),
+                    &Start::has_work);
 }
 
 /// Blocks until `condition(world)`; it only reads.

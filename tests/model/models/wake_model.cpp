@@ -182,22 +182,17 @@ bool home_has_work(World& w) { return w.port.classes.load() != 0 || next_may_sta
 bool thief_has_work(World& w) { return w.port.classes.load() != 0; }
 
 void home(World& w) {
-  for (;;) {
-    wait_for<World, &home_has_work>(w, "rests");
-    if (next_may_start(w)) move_in(w, *w.tenant[w.started]);
-    unsigned arrived = 0;
-    while (core::Slot* slot = w.sweep.next(arrived)) poll(w, *slot, true);
-  }
+  if (next_may_start(w)) move_in(w, *w.tenant[w.started]);
+  if (w.port.classes.load(std::memory_order_acquire) == 0) return;
+  unsigned arrived = 0;
+  if (core::Slot* slot = w.sweep.next(arrived)) poll(w, *slot, true);
 }
 
 void thief(World& w) {
-  for (;;) {
-    wait_for<World, &thief_has_work>(w, "rests");
-    const core::Haul haul = core::steal_from(w.port, w.cursors, true);
-    core::each_bit(haul.bits,
-                   [&](unsigned i) { w.loot.push(haul.group->page_slots(haul.page)[i]); });
-    while (core::Slot* slot = w.loot.pop()) poll(w, *slot, false);
-  }
+  const core::Haul haul = core::steal_from(w.port, w.cursors, true);
+  core::each_bit(haul.bits,
+                 [&](unsigned i) { w.loot.push(haul.group->page_slots(haul.page)[i]); });
+  while (core::Slot* slot = w.loot.pop()) poll(w, *slot, false);
 }
 
 /// The tenants a waker brings one event each, in this order.
@@ -276,8 +271,8 @@ void set_up(const Variant& variant) {
   }
   name_groups(w.port, "");
 
-  thread<World>("home", w, &home);
-  if (variant.workers > 1) thread<World>("thief", w, &thief);
+  loop<World>("home", w, &home_has_work, &home);
+  if (variant.workers > 1) loop<World>("thief", w, &thief_has_work, &thief);
   for (unsigned i = 0; i < w.wakers; ++i) {
     w.waker[i] = {&w, i};
     const std::string name = "waker" + std::to_string(i);

@@ -81,11 +81,11 @@ TEST_CASE("work for sleeping workers starts without waiting for any tick") {
 }
 
 TEST_CASE("foreign coroutines get their turn beside tasks that never stop yielding") {
-  paceline::runtime rt(with_workers(1));
   std::atomic<bool> done{false};
+  std::atomic<int> visits{0};
+  paceline::runtime rt(with_workers(1));
   std::vector<paceline::join_handle<>> busy;
   for (int i = 0; i < 5; ++i) busy.push_back(rt.spawn(yield_until(done)));
-  std::atomic<int> visits{0};
   for (int i = 0; i < 100; ++i) visit(rt.get_scheduler(), visits);
   eventually("all foreign coroutines ran", [&] { return visits == 100; });
   done = true;
@@ -93,8 +93,8 @@ TEST_CASE("foreign coroutines get their turn beside tasks that never stop yieldi
 }
 
 TEST_CASE("timers fire beside tasks that never stop yielding") {
-  paceline::runtime rt(with_workers(1));
   std::atomic<bool> done{false};
+  paceline::runtime rt(with_workers(1));
   auto busy = rt.spawn(yield_until(done));
   const auto sleeper = []() -> task<> { co_await paceline::sleep_for(1ms); };
   for (int i = 0; i < 5; ++i) rt.block_on(sleeper());
@@ -103,8 +103,8 @@ TEST_CASE("timers fire beside tasks that never stop yielding") {
 }
 
 TEST_CASE("a spawn from outside gets its turn beside tasks that never stop yielding") {
-  paceline::runtime rt(with_workers(1));
   std::atomic<bool> done{false};
+  paceline::runtime rt(with_workers(1));
   std::vector<paceline::join_handle<>> busy;
   for (int i = 0; i < 100; ++i) busy.push_back(rt.spawn(yield_until(done)));
   const auto seven = []() -> task<int> { co_return 7; };
@@ -114,7 +114,6 @@ TEST_CASE("a spawn from outside gets its turn beside tasks that never stop yield
 }
 
 TEST_CASE("ready tasks behind one that never suspends are run by others") {
-  paceline::runtime rt(with_workers(2));
   std::atomic<bool> done{false};
   std::atomic<int> ran{0};
   const auto child = [&]() -> task<> {
@@ -129,6 +128,7 @@ TEST_CASE("ready tasks behind one that never suspends are run by others") {
     for (auto& each : children) each.detach();
     co_return;
   };
+  paceline::runtime rt(with_workers(2));
   auto handle = rt.spawn(hog());
   {
     const EndsSpinning end{done};
@@ -141,7 +141,6 @@ TEST_CASE("ready tasks behind one that never suspends are run by others") {
 TEST_CASE("timers of a worker inside a poll that never ends are fired by another") {
   // Statement 9. With infinite parks nobody looks after others' timers, by design of that build.
   if (paceline::core::kInfiniteParks) return;
-  paceline::runtime rt(with_workers(2));
   std::atomic<bool> asleep{false};
   std::atomic<bool> woke{false};
   std::atomic<bool> done{false};
@@ -156,6 +155,7 @@ TEST_CASE("timers of a worker inside a poll that never ends are fired by another
     while (!woke.load() && !done.load()) std::this_thread::yield();
     handle.detach();
   };
+  paceline::runtime rt(with_workers(2));
   paceline::spawn_options first;
   first.core = 0;
   auto handle = rt.spawn(hog(), first);

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSL-1.0
+// shutdown_policy::abandon: tasks that ignore the request to stop are named, left behind, and
+// nobody waits for them.
+#include "fixtures.hpp"
+#include "foreign.hpp"
+
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "support/alive.hpp"
+
+using namespace paceline;
+using namespace paceline_test;
+
+namespace {
+
+runtime_options abandoning(std::size_t count) {
+  runtime_options options = workers(count);
+  options.name = "impatient";
+  options.on_shutdown = shutdown_policy::abandon;
+  options.shutdown_deadline = std::chrono::milliseconds(20);
+  return options;
+}
+
+// What an abandoned frame refers to lives for ever, as the frame does.
+template <class T>
+T& immortal() {
+  static T& object = *new T;
+  return object;
+}
+
+struct Never : Parked {};
+struct Released : Parked {};
+
+template <class P>
+task<int> ignores_stop() {
+  co_await immortal<P>();
+  co_return 1;
+}
+
+}  // namespace
+
+TEST_CASE("tasks that obey are awaited, and nothing is reported") {
+  StderrCapture capture;
+  std::atomic<int> ended{0};
+  auto body = [&ended]() -> task<> {
+    try {
+      co_await sleep_for(std::chrono::hours(1));
+    } catch (const operation_cancelled&) {
+      ++ended;
+      throw;
+    }
+  };
+  {
+    runtime rt(abandoning(2));
+    for (int i = 0; i < 50; ++i) rt.spawn({}, body).detach();
+  }
+  CHECK(capture.text() == "");
+  CHECK(ended.load() == 50);
+}
+
+TEST_CASE("a task suspended for ever is abandoned by name, and its join says so") {
+  const std::size_t threads = thread_count();
+  StderrCapture capture;
+  join_handle<int> handle;
+  std::string joined_meanwhile;
+  std::thread joiner;
+  task_id id = 0;
+  {
+    runtime rt(abandoning(2));
+    handle = rt.spawn(ignores_stop<Never>(), {.name = "deaf"});
+    id = handle.id();
+    eventually("it waits", [] { return immortal<Never>().waits(); });
+    joiner = std::thread(
+        [&] { joined_meanwhile = message_of<task_abandoned>([&] { handle.join(); }); });
+    rt.spawn(forty_two()).join();
+  }
+  joiner.join();
+  CHECK(says(joined_meanwhile, "deaf"));
+  CHECK(says(joined_meanwhile, "abandoned"));
+  const std::string report = capture.text();
+  CHECK(says(report, "task " + std::to_string(id) + " 'deaf' still lives at shutdown"));
+  CHECK(says(report, "suspended"));
+  CHECK(says(report, "'impatient' abandoned 1 task"));
+  CHECK(threads_fall_to(threads));
+}
+
+TEST_CASE("what an abandoned task waited for may still come, and wakes nobody") {
+  std::optional<StderrCapture> capture(std::in_place);
+  join_handle<int> handle;
+  {
+    runtime rt(abandoning(1));
+    handle = rt.spawn(ignores_stop<Released>(), {.name = "late"});
+    eventually("it waits", [] { return immortal<Released>().waits(); });
+  }
+  CHECK(times(capture->text(), "'late'") == 1);
+  capture.reset();
+  immortal<Released>().resume();
+  runtime next(one_worker());
+  CHECK(next.block_on(forty_two()) == 42);
+  CHECK_NOTHROW(handle.request_stop());
+  CHECK_THROWS_AS(handle.join(), task_abandoned);
+}
+
+TEST_CASE("a hog is left running; it ends by itself and its handle gives the result then") {
+  const std::size_t threads = thread_count();
+  StderrCapture capture;
+  std::atomic<bool> busy{false};
+  std::atomic<bool> release{false};
+  std::atomic<bool> behind_ran{false};
+  join_handle<int> hog;
+  join_handle<> behind;
+  {
+    runtime rt(abandoning(1));
+    auto hog_body = [&] {
+      busy = true;
+      while (!release) std::this_thread::yield();
+      return 6;
+    };
+    auto behind_body = [&behind_ran] { behind_ran = true; };
+    hog = rt.spawn({.name = "hog"}, hog_body);
+    eventually("it runs", [&] { return busy.load(); });
+    behind = rt.spawn({.name = "behind the hog"}, behind_body);
+  }
+  // The runtime is gone, its one worker still busy.
+  CHECK_FALSE(hog.done());
+  CHECK(behind.done());
+  CHECK_THROWS_AS(behind.join(), task_abandoned);
+  release = true;
+  CHECK(hog.join() == 6);
+  CHECK_FALSE(behind_ran.load());
+  CHECK(threads_fall_to(threads));
+  const std::string report = capture.text();
+  CHECK(says(report, "'hog' still lives at shutdown and is abandoned (running)"));
+  CHECK(says(report, "'behind the hog'"));
+  CHECK(says(report, "abandoned 2 tasks"));
+}
+
+TEST_CASE("a task that awaits an abandoned one in another runtime is told") {
+  runtime rt(one_worker());
+  const std::size_t threads = thread_count();
+  StderrCapture capture;
+  std::atomic<bool> busy{false};
+  std::atomic<bool> release{false};
+  join_handle<bool> outer;
+  {
+    runtime impatient(abandoning(1));
+    auto hog = [&] {
+      busy = true;
+      while (!release) std::this_thread::yield();
+    };
+    impatient.spawn({}, hog).detach();
+    eventually("it runs", [&] { return busy.load(); });
+    auto waits = [](join_handle<int> inner) -> task<bool> {
+      try {
+        co_await std::move(inner);
+      } catch (const task_abandoned&) {
+        co_return true;
+      }
+      co_return false;
+    };
+    outer = rt.spawn({}, waits, impatient.spawn(forty_two(), {.name = "inner"}));
+    rt.block_on(forty_two());
+  }
+  CHECK(outer.join());
+  release = true;
+  CHECK(threads_fall_to(threads));
+  CHECK(says(capture.text(), "'inner'"));
+}
+
+TEST_CASE("a detached abandoned task is reported once and goes to no hook") {
+  std::atomic<int> unhandled{0};
+  StderrCapture capture;
+  std::atomic<bool> busy{false};
+  std::atomic<bool> release{false};
+  const std::size_t threads = thread_count();
+  {
+    runtime_options options = abandoning(1);
+    options.on_unhandled = [&](std::exception_ptr, std::string_view) { ++unhandled; };
+    runtime rt(options);
+    auto hog = [&] {
+      busy = true;
+      while (!release) std::this_thread::yield();
+    };
+    rt.spawn({.name = "hog"}, hog).detach();
+    eventually("it runs", [&] { return busy.load(); });
+    rt.spawn(forty_two(), {.name = "detached"}).detach();
+  }
+  release = true;
+  CHECK(threads_fall_to(threads));
+  const std::string report = capture.text();
+  CHECK(times(report, "'detached'") == 1);
+  CHECK(times(report, "'hog'") == 1);
+  CHECK(unhandled.load() == 0);
+}
