@@ -85,6 +85,10 @@ void report_unhandled(RuntimeCore* core, const std::exception_ptr& error,
       std::rethrow_exception(error);
     } catch (const operation_cancelled&) {
       return;  // it was asked to stop, and did
+    } catch (const runtime_stopped& refused) {
+      // A task that wanted to start another one while its runtime stops: the same.
+      if (core != nullptr && core->stopping()) return;
+      text = refused.what();
     } catch (const std::exception& known) {
       text = known.what();
     } catch (...) {

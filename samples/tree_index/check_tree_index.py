@@ -27,9 +27,9 @@ def write(path, content):
         file.write(content)
 
 
-def random_text(size):
-    """About `size` bytes of words and separators from a fixed seed."""
-    dice = random.Random(7)
+def random_text(seed, size):
+    """About `size` bytes of words and separators."""
+    dice = random.Random(seed)
     vocabulary = [
         "".join(dice.choices("abcXYZ019_", k=dice.randint(1, 12))) for _ in range(20_000)
     ]
@@ -52,9 +52,11 @@ def make_tree(root):
         b"deep/er/and/deep/er/still/file": b"deep deeper deepest",
         b"binary": b"word word\0word",
         b"nul behind 8 KiB": b"early " * (2 * KIB) + b"\0late",
-        b"large": random_text(5_000_000),
+        b"large": random_text(1, 5_000_000),
+        b"large and different": random_text(2, 500_000),
         b"cut words": b"ab " * (CHUNK // 3) + b"straddling" + b" z" * CHUNK + b"end_of_file",
         b"exactly one chunk": b"x" * 5 + b" " + b"chunk " * ((CHUNK - 6) // 6) + b"tail",
+        b"one run over three chunks": b"s" * (2 * CHUNK + 10),
         b"long runs": b" ".join(b"r" * n for n in (254, 255, 256, 257, 2 * CHUNK, 3, 2)),
     }
     for i in range(300):

@@ -158,6 +158,7 @@ void Context::send_results() {
   quantiles("lateness", lateness_);
   number("machine_hiccup_ns", hiccup_.worst_ns());
   number("disturbances", interference::disturbances());
+  if (settings_.sabotage.mutant != Mutant::none) number("planted_chances", interference::chances());
   for (const auto& [name, value] : metrics_) number(name, fmt::format("{:.9g}", value));
   for (const Goal& goal : goals_) {
     wire_.send(fact::goal, fmt::format("{}\t{}", goal.name(), goal.reached() ? 1 : 0));
@@ -170,6 +171,7 @@ void Context::fail(std::string_view kind, std::string_view code, const std::stri
     for (;;) ::pause();
   }
   wire_.send(kind, fmt::format("{}\t{}", code, text));
+  wire_.send(fact::value, fmt::format("ops\t{}", ops()));
   dump();
   wire_.send(fact::dumped, "");
   ::_exit(1);

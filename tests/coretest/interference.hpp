@@ -23,8 +23,9 @@ void end() noexcept;
 /// By how much interference may delay a single step, nanoseconds: part of every lateness bound.
 std::int64_t allowance() noexcept;
 
-/// How often chaos has yielded, napped or stalled somebody; how often the sabotage has struck.
+/// How often chaos has yielded, napped or stalled somebody.
 std::uint64_t disturbances() noexcept;
-std::uint64_t strikes() noexcept;
+/// How often the planted mistake could have struck.
+std::uint64_t chances() noexcept;
 
 }  // namespace coretest::interference

@@ -28,7 +28,7 @@ struct Planting {
 };
 
 // The rates are low enough that a run without luck would pass: the scenario has to be good at it.
-constexpr std::array<Planting, 10> kPlantings = {{
+constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::drop_wake, 1'000, "one wake in 1,000 is dropped", {"park-edge", "wake-storm", "ring"}},
     {Mutant::drop_wake, 10'000, "one wake in 10,000 is dropped", {"wake-storm", "ring", "park-edge"}},
     {Mutant::double_run, 20, "one claim in 20 ignores that the task runs", {"wake-storm", "ring", "steal"}},
@@ -38,8 +38,6 @@ constexpr std::array<Planting, 10> kPlantings = {{
     {Mutant::no_summary_recheck, 100, "one re-check of a summary in 100 is skipped", {"wake-storm", "ring", "park-edge"}},
     {Mutant::no_rearm_on_release, 100, "one wake during a run in 100 is forgotten", {"wake-storm", "ring", "park-edge"}},
     {Mutant::trust_late_wake, 1'000, "one claim in 1,000 is believed without asking", {"wake-storm", "wake-late", "timers"}},
-    {Mutant::summary_only_if_word_zero, 1, "the summary is raised only by the first bit of a page",
-     {"wake-storm", "ring", "spawn-flood"}},
 }};
 
 // How long a scenario may look, and how long it may stand still, before the next one tries.

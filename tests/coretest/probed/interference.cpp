@@ -14,9 +14,9 @@ namespace {
 
 std::uint64_t rate = 1;
 std::uint64_t offset = 0;  // from the seed: which of the first `rate` chances strikes
-std::atomic<std::uint64_t> chances{0};
-std::atomic<std::uint64_t> struck{0};
-const Wire* told = nullptr;
+std::atomic<std::uint64_t> chances_seen{0};
+std::atomic<bool> told_of_it{false};
+const Wire* listener = nullptr;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ Parks linked() noexcept {
 void begin(const Settings& settings, const Wire& wire) {
   rate = settings.sabotage.rate;
   offset = split(settings.seed, 5) % rate;
-  told = &wire;
+  listener = &wire;
   paceline::core::probed::sabotage.store(settings.sabotage.mutant, std::memory_order_release);
   chaos::begin(settings.chaos, settings.seed);
 }
@@ -39,7 +39,7 @@ void end() noexcept {
 
 std::int64_t allowance() noexcept { return chaos::allowance_ns(); }
 std::uint64_t disturbances() noexcept { return chaos::disturbances(); }
-std::uint64_t strikes() noexcept { return struck.load(std::memory_order_relaxed); }
+std::uint64_t chances() noexcept { return chances_seen.load(std::memory_order_relaxed); }
 
 }  // namespace coretest::interference
 
@@ -49,11 +49,11 @@ constinit std::atomic<Mutant> sabotage{Mutant::none};
 
 bool strike() noexcept {
   using namespace coretest::interference;
-  const std::uint64_t chance = chances.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t chance = chances_seen.fetch_add(1, std::memory_order_relaxed);
   if ((chance + offset) % rate != 0) return false;
   // Told at once: the process may not live long enough to tell it at its end.
-  if (struck.fetch_add(1, std::memory_order_relaxed) == 0) {
-    told->send(coretest::fact::planted, coretest::to_string(sabotage.load()));
+  if (!told_of_it.exchange(true, std::memory_order_relaxed)) {
+    listener->send(coretest::fact::planted, coretest::to_string(sabotage.load()));
   }
   return true;
 }

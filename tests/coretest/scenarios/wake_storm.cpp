@@ -16,6 +16,7 @@
 #include <paceline/paceline.hpp>
 
 #include "../context.hpp"
+#include "duels.hpp"
 #include "scenarios.hpp"
 
 namespace coretest {
@@ -206,6 +207,10 @@ void run_wake_storm(Context& context) {
   Goal& slept = context.goal("a worker slept and was woken");
   LiveRuntime rt(context);
   for (Rng rng = context.rng(1); context.more();) {
+    if (context.round() % 2 == 0) {
+      fight_duels(context, *rt, Rng(rng.next()));
+      continue;
+    }
     Storm storm(context, *rt, Rng(rng.next()));
     storm.blow();
     const paceline::worker_stats total = rt->stats().total;

@@ -33,6 +33,13 @@ constexpr unsigned kEndless = 100'000;
 #endif
 }
 
+/// As far down as calls between two points reach. Should one reach further, equal states may look
+/// different, which costs time but hides nothing.
+void clear_below(char* top) noexcept {
+  constexpr std::size_t kReach = 2048;
+  std::memset(top - kReach, 0, kReach);
+}
+
 }  // namespace
 
 Crew& crew() noexcept {
@@ -52,14 +59,15 @@ struct Crew::Entry {
 
 void Crew::begin() noexcept {
   current_ = observed_ = kNobody;
-  table_ = &arena().make<Table>();
+  size_ = 0;
+  touched_ = ~0u;
 }
 
 unsigned Crew::add(const char* name, void (*body)(void*), void* data,
                    bool (*work)(void*)) noexcept {
-  require(table_->count < kMost, "a model has at most eight threads");
-  const unsigned index = table_->count++;
-  Member& self = member(index);
+  require(size_ < kMost, "a model has at most eight threads");
+  const unsigned index = size_++;
+  Member& self = *(members_[index] = &arena().make<Member>());
   std::strncpy(self.name, name, sizeof self.name - 1);
   self.body = body;
   self.data = data;
@@ -77,7 +85,7 @@ unsigned Crew::add(const char* name, void (*body)(void*), void* data,
 void Crew::begin_anew(Member& self, unsigned index) noexcept {
   if (self.context != nullptr) {
     const Range live = live_stack(index);
-    std::memset(Arena::stack(index), 0, static_cast<std::size_t>(live.begin - Arena::stack(index)));
+    clear_below(live.begin);
     std::memset(live.begin, 0, live.bytes);
   }
   self.context = fibers::make_fcontext(Arena::stack(index) + Arena::kStackBytes,
@@ -86,7 +94,7 @@ void Crew::begin_anew(Member& self, unsigned index) noexcept {
 
 unsigned Crew::enabled() noexcept {
   unsigned mask = 0;
-  for (unsigned i = 0; i < table_->count; ++i) {
+  for (unsigned i = 0; i < size_; ++i) {
     Member& self = member(i);
     bool can = self.status == Status::ready;
     if (self.status == Status::waiting) {
@@ -101,7 +109,7 @@ unsigned Crew::enabled() noexcept {
 
 unsigned Crew::may_wake_falsely() const noexcept {
   unsigned mask = 0;
-  for (unsigned i = 0; i < table_->count; ++i) {
+  for (unsigned i = 0; i < size_; ++i) {
     if (member(i).status == Status::parked && member(i).false_wakes != 0) mask |= 1u << i;
   }
   return mask;
@@ -109,13 +117,13 @@ unsigned Crew::may_wake_falsely() const noexcept {
 
 unsigned Crew::stallable() const noexcept {
   unsigned mask = 0;
-  for (unsigned i = 0; i < table_->count; ++i) mask |= member(i).may_stall ? 1u << i : 0;
+  for (unsigned i = 0; i < size_; ++i) mask |= member(i).may_stall ? 1u << i : 0;
   return mask;
 }
 
 unsigned Crew::unfinished() const noexcept {
   unsigned mask = 0;
-  for (unsigned i = 0; i < table_->count; ++i) {
+  for (unsigned i = 0; i < size_; ++i) {
     if (member(i).status != Status::finished) mask |= 1u << i;
   }
   return mask;
@@ -127,6 +135,7 @@ unsigned Crew::step(unsigned index) noexcept {
   self.status = Status::ready;
   current_ = index;
   points_ = 0;
+  touched_ |= 1u << index;
   const fibers::transfer_t back = fibers::jump_fcontext(self.context, nullptr);
   current_ = kNobody;
   self.context = back.fctx;
@@ -139,8 +148,7 @@ unsigned Crew::step(unsigned index) noexcept {
   }
   // What lies below belongs to calls that have returned. Cleared, it does not tell equal states
   // apart when new calls leave parts of their frames unwritten.
-  const Range live = live_stack(index);
-  std::memset(Arena::stack(index), 0, static_cast<std::size_t>(live.begin - Arena::stack(index)));
+  clear_below(live_stack(index).begin);
   return points_;
 }
 
@@ -196,7 +204,7 @@ void Crew::wait(bool (*condition)(void*), void* argument, const char* what) noex
 
 unsigned Crew::wake(const void* word, bool all) noexcept {
   unsigned woken = 0;
-  for (unsigned i = 0; i < table_->count; ++i) {
+  for (unsigned i = 0; i < size_; ++i) {
     Member& other = member(i);
     if (other.status != Status::parked || other.address != word) continue;
     other.status = Status::ready;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "explorer/arena.hpp"
 #include "explorer/point.hpp"
@@ -51,8 +52,10 @@ class Crew {
 
   // --- searches ---
 
-  unsigned size() const noexcept { return table_->count; }
-  Member& member(unsigned index) const noexcept { return table_->members[index]; }
+  unsigned size() const noexcept { return size_; }
+  Member& member(unsigned index) const noexcept { return *members_[index]; }
+  /// A bit per thread whose stack may have changed since the last call.
+  unsigned take_touched() noexcept { return std::exchange(touched_, 0); }
   /// A bit per thread that can go on.
   unsigned enabled() noexcept;
   /// A bit per thread whose park may return for no reason.
@@ -65,7 +68,6 @@ class Crew {
   void stop_everywhere(bool on) noexcept { everywhere_ = on; }
   /// The part of a thread's stack that is in use.
   Range live_stack(unsigned index) const noexcept;
-  Range table() const noexcept { return {reinterpret_cast<char*>(table_), sizeof(Table)}; }
 
   // --- on a fiber ---
 
@@ -81,16 +83,14 @@ class Crew {
   [[noreturn]] void abandon() noexcept;
 
  private:
-  struct Table {
-    unsigned count = 0;
-    Member members[kMost];
-  };
   struct Entry;
 
   void leave() noexcept;
   void begin_anew(Member& self, unsigned index) noexcept;
 
-  Table* table_ = nullptr;
+  Member* members_[kMost] = {};  // in the arena
+  unsigned size_ = 0;
+  unsigned touched_ = ~0u;
   unsigned current_ = kNobody;
   unsigned observed_ = kNobody;
   unsigned points_ = 0;

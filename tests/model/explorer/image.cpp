@@ -17,27 +17,53 @@ void each_range(Visit&& visit) {
   for (unsigned i = 0; i < crew().size(); ++i) visit(crew().live_stack(i));
 }
 
+std::uint64_t fold(std::uint64_t x, std::uint64_t y) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{x} * y;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
 /// Two independent lanes of multiply-and-fold (as in wyhash), each over all words.
 struct Hash {
-  std::uint64_t a;
-  std::uint64_t b;
+  std::uint64_t a = 0x9e3779b97f4a7c15u;
+  std::uint64_t b = 0xd6e8feb86659fd93u;
 
-  static std::uint64_t fold(std::uint64_t x, std::uint64_t y) noexcept {
-    __extension__ using Wide = unsigned __int128;
-    const Wide product = Wide{x} * y;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-  }
   void add(std::uint64_t x, std::uint64_t y) noexcept {
     a = fold(x ^ a ^ 0x2d358dccaa6c78a5u, y ^ 0x8bb84b93962eacc9u);
     b = fold(y ^ b ^ 0x4b33a62ed433d4a3u, x ^ 0x4d5a2da51de1aa47u);
   }
+  void add(const Hash& other) noexcept { add(other.a, other.b); }
 };
+
+Hash hash_of(const Range& range) noexcept {
+  // Two streams, so that the multiplications of one fill the waits of the other.
+  Hash even;
+  Hash odd;
+  odd.a ^= range.bytes;
+  const char* at = range.begin;
+  std::size_t left = range.bytes;
+  for (; left >= 32; left -= 32, at += 32) {
+    std::uint64_t words[4];
+    std::memcpy(words, at, 32);
+    even.add(words[0], words[1]);
+    odd.add(words[2], words[3]);
+  }
+  std::uint64_t tail[4] = {};
+  std::memcpy(tail, at, left);
+  even.add(tail[0], tail[1]);
+  odd.add(tail[2], tail[3]);
+  even.add(odd);
+  return even;
+}
+
+// The stacks of threads that did not run since the last key keep their hashes.
+Hash stack_hashes[Crew::kMost];
 
 }  // namespace
 
 std::size_t save(std::vector<char>& to) {
   const std::size_t at = to.size();
-  std::size_t total = sizeof(std::size_t);
+  std::size_t total = sizeof(std::size_t) + sizeof stack_hashes;
   each_range([&](const Range& range) { total += range.bytes; });
   to.resize(at + total);
   char* out = to.data() + at;
@@ -45,6 +71,8 @@ std::size_t save(std::vector<char>& to) {
   const std::size_t grown = arena().grown().bytes;
   std::memcpy(out, &grown, sizeof grown);
   out += sizeof grown;
+  std::memcpy(out, stack_hashes, sizeof stack_hashes);
+  out += sizeof stack_hashes;
   each_range([&](const Range& range) {
     std::memcpy(out, range.begin, range.bytes);
     out += range.bytes;
@@ -59,6 +87,9 @@ void put_back(const char* from) noexcept {
   std::size_t grown = 0;
   std::memcpy(&grown, from, sizeof grown);
   from += sizeof grown;
+  std::memcpy(stack_hashes, from, sizeof stack_hashes);
+  from += sizeof stack_hashes;
+  crew().take_touched();
   // What the present state has allocated beyond the saved one must read as zero again.
   const Range present = arena().grown();
   for (const Range& range : arena().fixed()) {
@@ -93,21 +124,16 @@ void restore_after_failure(const char* from) noexcept {
 }
 
 Key key(std::uint64_t salt) noexcept {
-  Hash hash{0x9e3779b97f4a7c15u ^ salt, 0xd6e8feb86659fd93u + salt};
-  each_range([&](const Range& range) {
-    hash.add(range.bytes, 1);
-    const char* at = range.begin;
-    std::size_t left = range.bytes;
-    for (; left >= 16; left -= 16, at += 16) {
-      std::uint64_t words[2];
-      std::memcpy(words, at, 16);
-      hash.add(words[0], words[1]);
-    }
-    std::uint64_t tail[2] = {};
-    std::memcpy(tail, at, left);
-    hash.add(tail[0], tail[1]);
-  });
-  return {Hash::fold(hash.a ^ 0xa0761d6478bd642fu, hash.b ^ 0xe7037ed1a0b428dbu) ^ hash.a,
+  const unsigned touched = crew().take_touched();
+  Hash hash;
+  hash.add(salt, 1);
+  for (const Range& range : arena().fixed()) hash.add(hash_of(range));
+  hash.add(hash_of(arena().grown()));
+  for (unsigned i = 0; i < crew().size(); ++i) {
+    if ((touched >> i & 1) != 0) stack_hashes[i] = hash_of(crew().live_stack(i));
+    hash.add(stack_hashes[i]);
+  }
+  return {fold(hash.a ^ 0xa0761d6478bd642fu, hash.b ^ 0xe7037ed1a0b428dbu) ^ hash.a,
           static_cast<std::uint32_t>(hash.b ^ hash.b >> 32)};
 }
 

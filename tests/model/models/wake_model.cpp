@@ -245,6 +245,7 @@ void set_up(const Variant& variant) {
   begin_machine();
   world = &arena().make<World>(make_port());
   World& w = *world;
+  leave_out_unused(w.loot);
   w.flags = variant.flags;
   w.wakers = variant.wakers;
   const bool exact = (w.flags & kExact) != 0;

@@ -53,6 +53,13 @@ core::Port& make_port() {
   return port;
 }
 
+void leave_out_unused(core::Loot& loot) {
+  // The entries are the last member.
+  constexpr std::size_t kUsed = 16;
+  constexpr std::size_t kRest = (core::Loot::kCapacity - kUsed) * sizeof(void*);
+  arena().leave_out(reinterpret_cast<char*>(&loot) + sizeof(core::Loot) - kRest, kRest);
+}
+
 void name_groups(core::Port& port, const std::string& prefix) {
   unsigned number = 0;
   each_group(port, [&](core::Segment& segment, core::Group& group, unsigned g) {

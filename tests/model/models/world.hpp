@@ -3,6 +3,7 @@
 #pragma once
 
 #include "explorer/model.hpp"
+#include "exec/loot.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
 #include "task/collection.hpp"
@@ -29,6 +30,9 @@ VirtualMachine& machine();
 void prepare_port(core::Port& port, unsigned index, void (*work_added)(core::Port&, bool) noexcept);
 /// A port alone, whose wakes wake nobody.
 core::Port& make_port();
+
+/// Of the ring only a few entries are ever used here.
+void leave_out_unused(core::Loot& loot);
 
 /// Names the words of the groups there are.
 void name_groups(core::Port& port, const std::string& prefix);

@@ -36,11 +36,20 @@ void* counted_or_throw(std::size_t bytes, std::size_t alignment) {
 
 }  // namespace
 
-extern "C" void* __real_mmap(void*, std::size_t, int, int, int, off_t);
-extern "C" void* __wrap_mmap(void* where, std::size_t bytes, int protection, int flags, int file,
-                             off_t offset) {
+// With 64-bit file offsets the name is mmap64; both are wrapped.
+extern "C" {
+void* __real_mmap(void*, std::size_t, int, int, int, off_t);
+void* __real_mmap64(void*, std::size_t, int, int, int, off_t);
+void* __wrap_mmap(void* where, std::size_t bytes, int protection, int flags, int file,
+                  off_t offset) {
   mappings.fetch_add(1, std::memory_order_relaxed);
   return __real_mmap(where, bytes, protection, flags, file, offset);
+}
+void* __wrap_mmap64(void* where, std::size_t bytes, int protection, int flags, int file,
+                    off_t offset) {
+  mappings.fetch_add(1, std::memory_order_relaxed);
+  return __real_mmap64(where, bytes, protection, flags, file, offset);
+}
 }
 
 void* operator new(std::size_t bytes) { return counted_or_throw(bytes, 1); }
@@ -216,7 +225,8 @@ TEST_CASE("nested tasks take their frames from the slab") {
       co_return left + right;
     }
     static task<> round() {
-      if (co_await branch(5) != 32) std::abort();
+      const int leaves = co_await branch(5);
+      if (leaves != 32) std::abort();
     }
   };
   for (const std::size_t workers : {std::size_t{1}, std::size_t{2}}) {
