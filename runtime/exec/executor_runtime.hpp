@@ -87,7 +87,8 @@ class ExecutorRuntime {
   /// A spawned task in a slot of this worker: publishes it.
   void admit_home(Slot& slot) noexcept;
 
-  /// A timer was armed here. If tasks are ready, one of them may run past it: somebody should watch.
+  /// A timer was armed here. If tasks are ready, one of them may run past it: somebody should
+  /// watch.
   void timer_armed() noexcept {
     if (ready_ != 0 && surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
       surroundings_.help_wanted(port_, 1);

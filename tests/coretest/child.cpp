@@ -6,11 +6,11 @@
 #include <string>
 #include <thread>
 
-#include <csignal>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <csignal>
 
 #include "context.hpp"
 #include "interference.hpp"
@@ -71,7 +71,8 @@ void run(const Scenario& scenario, Context& context, const Wire& wire) {
   } catch (const Skip& skip) {
     wire.send(fact::skip, skip.reason);
   } catch (const std::exception& error) {
-    context.fail(fact::broken, "exception", fmt::format("{} threw: {}", scenario.name, error.what()));
+    context.fail(fact::broken, "exception",
+                 fmt::format("{} threw: {}", scenario.name, error.what()));
   }
   interference::end();
   context.stop_canary();

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <sstream>
 
-#include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cstdlib>
 
 #include "base/probe.hpp"
 #include "interference.hpp"
@@ -102,16 +102,17 @@ void Context::dump() noexcept {
                                      live.size()));
   for (paceline::runtime* runtime : live) {
     const paceline::runtime_stats stats = runtime->stats();
-    wire_.send(fact::dump,
-               fmt::format("runtime: {} workers, {} live, {} spawned, {} completed", stats.workers.size(),
-                           stats.live, stats.total.spawned, stats.total.completed));
+    wire_.send(fact::dump, fmt::format("runtime: {} workers, {} live, {} spawned, {} completed",
+                                       stats.workers.size(), stats.live, stats.total.spawned,
+                                       stats.total.completed));
     for (std::size_t i = 0; i < stats.workers.size(); ++i) {
       const paceline::worker_stats& w = stats.workers[i];
-      wire_.send(fact::dump,
-                 fmt::format("  worker {}: {} polls, {} wakes ({} coalesced, {} stale), {} steals of "
-                             "{} tasks, {} parks, {} unparks",
-                             i, w.polls, w.wakes, w.coalesced_wakes, w.stale_wakes, w.steals,
-                             w.tasks_stolen, w.parks, w.unparks));
+      wire_.send(
+          fact::dump,
+          fmt::format("  worker {}: {} polls, {} wakes ({} coalesced, {} stale), {} steals of "
+                      "{} tasks, {} parks, {} unparks",
+                      i, w.polls, w.wakes, w.coalesced_wakes, w.stale_wakes, w.steals,
+                      w.tasks_stolen, w.parks, w.unparks));
     }
     std::stringstream text;
     runtime->dump_tasks(text);
@@ -123,7 +124,8 @@ void Context::dump() noexcept {
       if (++lines <= kDumpLines) wire_.send(fact::dump, line);
     }
     if (lines > kDumpLines) {
-      wire_.send(fact::dump, fmt::format("... {} lines not shown; the last: {}", lines - kDumpLines, last));
+      wire_.send(fact::dump,
+                 fmt::format("... {} lines not shown; the last: {}", lines - kDumpLines, last));
     }
   }
 }

@@ -29,7 +29,8 @@ struct Skip {
   std::string reason;
 };
 
-/// A `sometimes` goal: a rare path that the scenario must have taken, or it proved less than it says.
+/// A `sometimes` goal: a rare path that the scenario must have taken, or it proved less than it
+/// says.
 class Goal {
  public:
   explicit Goal(std::string name) : name_(std::move(name)) {}
@@ -83,13 +84,15 @@ class Context {
   /// going on could hide the cause.
   template <class... Args>
   void check(bool holds, std::string_view code, fmt::format_string<Args...> text, Args&&... args) {
-    if (!holds) [[unlikely]] fail(fact::broken, code, fmt::format(text, std::forward<Args>(args)...));
+    if (!holds) [[unlikely]]
+      fail(fact::broken, code, fmt::format(text, std::forward<Args>(args)...));
   }
   /// The same for a resource bound.
   template <class... Args>
   void check_bound(bool holds, std::string_view code, fmt::format_string<Args...> text,
                    Args&&... args) {
-    if (!holds) [[unlikely]] fail(fact::limit, code, fmt::format(text, std::forward<Args>(args)...));
+    if (!holds) [[unlikely]]
+      fail(fact::limit, code, fmt::format(text, std::forward<Args>(args)...));
   }
 
   /// Declares a goal; at most one of a name. Before or while threads run.

@@ -17,8 +17,7 @@ class Delays {
     const std::uint64_t value = ns > 0 ? static_cast<std::uint64_t>(ns) : 0;
     buckets_[index_of(value)].fetch_add(1, std::memory_order_relaxed);
     std::uint64_t most = most_.load(std::memory_order_relaxed);
-    while (most < value &&
-           !most_.compare_exchange_weak(most, value, std::memory_order_relaxed)) {
+    while (most < value && !most_.compare_exchange_weak(most, value, std::memory_order_relaxed)) {
     }
   }
 

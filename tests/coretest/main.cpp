@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // coretest: the stress program that users run to see whether Paceline works on their machine.
-// Specification: reliability.md section 4. The parent plans, watches and reports; each scenario runs
-// in a child process, which is this program again with hidden arguments.
+// Specification: reliability.md section 4. The parent plans, watches and reports; each scenario
+// runs in a child process, which is this program again with hidden arguments.
 #include <cstdio>
 #include <exception>
 
@@ -31,21 +31,16 @@ int list_scenarios() {
 int run(int argc, char** argv) {
   const Options options = parse_options(argc, argv);
   switch (options.mode) {
-    case Options::Mode::help:
-      std::fputs(std::string(help_text()).c_str(), stdout);
-      return kPassed;
+    case Options::Mode::help: std::fputs(std::string(help_text()).c_str(), stdout); return kPassed;
     case Options::Mode::version:
       std::puts(fmt::format("coretest {}", paceline::library_version()).c_str());
       return kPassed;
-    case Options::Mode::list:
-      return list_scenarios();
+    case Options::Mode::list: return list_scenarios();
     case Options::Mode::child:
       return run_in_child(from_replay(options.replay), options.wire, options.control);
-    case Options::Mode::prove:
-      return run_prove(options);
+    case Options::Mode::prove: return run_prove(options);
     case Options::Mode::classic:
-    case Options::Mode::run:
-      return run_session(options);
+    case Options::Mode::run: return run_session(options);
   }
   return kUsage;
 }

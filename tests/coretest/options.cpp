@@ -20,7 +20,8 @@ void add_scenarios(Options& options, std::string_view names) {
     names = comma == std::string_view::npos ? std::string_view() : names.substr(comma + 1);
     const Scenario* scenario = find_scenario(name);
     if (scenario == nullptr) {
-      throw UsageError(fmt::format("there is no scenario '{}'; coretest --list shows what there is", name));
+      throw UsageError(
+          fmt::format("there is no scenario '{}'; coretest --list shows what there is", name));
     }
     options.scenarios.emplace_back(scenario->name);
   }
@@ -35,15 +36,19 @@ void reject_contradictions(const Options& o, bool number_given) {
   const bool chooses = o.all || o.quick || !o.scenarios.empty();
   const bool sizes = o.duration_s || o.iterations != 0 || o.tasks != 0 || o.workers != 0;
   reject(o.all && !o.scenarios.empty(), "--all and --scenario contradict each other; give one");
-  reject(!o.list_file.empty() && chooses, "--list-file names its scenarios itself; drop --scenario, --all, --quick");
-  reject(number_given && (chooses || !o.list_file.empty() || !o.replay.empty() || o.mode == Options::Mode::prove),
+  reject(!o.list_file.empty() && chooses,
+         "--list-file names its scenarios itself; drop --scenario, --all, --quick");
+  reject(number_given && (chooses || !o.list_file.empty() || !o.replay.empty() ||
+                          o.mode == Options::Mode::prove),
          "a number of sleepers is for the plain run: coretest [N]");
   reject(number_given && o.tasks != 0, "give the number of sleepers once: as N or with --tasks");
   reject(!o.replay.empty() && (chooses || sizes || o.seed || o.seeds != 1 || o.chaos != Chaos::off),
          "--replay takes everything from its string; drop the other options that choose a run");
-  reject(o.mode == Options::Mode::prove && (chooses || sizes || o.seeds != 1 || o.chaos != Chaos::off ||
-                                            !o.replay.empty() || !o.list_file.empty()),
-         "--prove chooses its own runs; only --seed, --timeout, --json and --keep-going go with it");
+  reject(
+      o.mode == Options::Mode::prove &&
+          (chooses || sizes || o.seeds != 1 || o.chaos != Chaos::off || !o.replay.empty() ||
+           !o.list_file.empty()),
+      "--prove chooses its own runs; only --seed, --timeout, --json and --keep-going go with it");
 }
 
 }  // namespace
@@ -122,12 +127,14 @@ Options parse_options(int argc, const char* const* argv) {
     return o;
   }
   reject_contradictions(o, number_given);
-  const bool runs = o.all || o.quick || !o.scenarios.empty() || !o.list_file.empty() || !o.replay.empty();
+  const bool runs =
+      o.all || o.quick || !o.scenarios.empty() || !o.list_file.empty() || !o.replay.empty();
   if (o.mode == Mode::classic && runs) o.mode = Mode::run;
   if (o.mode == Mode::classic && o.tasks != 0) o.sleepers = o.tasks;
   if (o.mode == Mode::classic && (o.duration_s || o.iterations != 0)) {
-    throw UsageError("the plain run lasts as long as its sleeps; --duration and --iterations need "
-                     "--scenario or --all");
+    throw UsageError(
+        "the plain run lasts as long as its sleeps; --duration and --iterations need "
+        "--scenario or --all");
   }
   return o;
 }

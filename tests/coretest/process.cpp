@@ -5,12 +5,12 @@
 #include <array>
 #include <cstring>
 
-#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -119,7 +119,7 @@ class Run {
     const std::string replay = to_replay(result_.settings);
     const std::string wire = std::to_string(wire_.write_end());
     const std::string control = std::to_string(control_.read_end());
-    const std::array<const char*, 8> argv = {program.c_str(), "--child",   replay.c_str(),
+    const std::array<const char*, 8> argv = {program.c_str(), "--child",    replay.c_str(),
                                              "--wire",        wire.c_str(), "--control",
                                              control.c_str(), nullptr};
     child_ = ::fork();
@@ -145,7 +145,8 @@ class Run {
           {{facts.descriptor(), POLLIN, 0}, {errors.descriptor(), POLLIN, 0}}};
       ::poll(wait.data(), wait.size(), kPollMs);
       if (wait[0].revents != 0) facts.read_some([&](std::string line) { take_fact(line); });
-      if (wait[1].revents != 0) errors.read_some([&](std::string line) { take_error(std::move(line)); });
+      if (wait[1].revents != 0)
+        errors.read_some([&](std::string line) { take_error(std::move(line)); });
       watch(now_ns());
     }
   }
@@ -203,10 +204,11 @@ class Run {
     if (!stuck && !endless) return;
     hung_ = true;
     hang_reason_ =
-        stuck ? fmt::format("no progress for {:.1f} s at {} operations",
-                            static_cast<double>(now - last_progress_) / kSecond, last_beat_)
-              : fmt::format("did not end within {:.0f} s although it was to run for {:g} s",
-                            static_cast<double>(now - start_) / kSecond, result_.settings.duration_s);
+        stuck
+            ? fmt::format("no progress for {:.1f} s at {} operations",
+                          static_cast<double>(now - last_progress_) / kSecond, last_beat_)
+            : fmt::format("did not end within {:.0f} s although it was to run for {:g} s",
+                          static_cast<double>(now - start_) / kSecond, result_.settings.duration_s);
     asked_at_ = now;
     [[maybe_unused]] const auto sent = ::write(control_.write_end(), "d", 1);
   }
@@ -229,7 +231,8 @@ class Run {
   /// The line in which a sanitizer or the runtime itself says what is wrong.
   std::string complaint() const {
     for (const std::string& line : result_.complaints) {
-      for (const char* mark : {"invariant broken", "Sanitizer:", "runtime error:", "terminate called"}) {
+      for (const char* mark :
+           {"invariant broken", "Sanitizer:", "runtime error:", "terminate called"}) {
         if (line.find(mark) != std::string::npos) return line;
       }
     }
@@ -248,8 +251,8 @@ class Run {
     } else if (WIFSIGNALED(status_)) {
       result_.verdict = Verdict::crash;
       result_.code = fmt::format("signal-{}", WTERMSIG(status_));
-      result_.reason = fmt::format("ended by signal {} ({})", WTERMSIG(status_),
-                                   ::strsignal(WTERMSIG(status_)));
+      result_.reason =
+          fmt::format("ended by signal {} ({})", WTERMSIG(status_), ::strsignal(WTERMSIG(status_)));
     } else if (WEXITSTATUS(status_) != 0 || !done_) {
       result_.verdict = Verdict::crash;
       result_.code = fmt::format("exit-{}", WEXITSTATUS(status_));
@@ -298,7 +301,8 @@ std::string own_path() {
 }  // namespace
 
 std::string_view to_string(Verdict verdict) noexcept {
-  constexpr std::array<std::string_view, 6> kNames = {"pass", "fail", "hang", "crash", "limit", "skip"};
+  constexpr std::array<std::string_view, 6> kNames = {"pass",  "fail",  "hang",
+                                                      "crash", "limit", "skip"};
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
@@ -325,10 +329,11 @@ std::string program_for(Parks parks) {
   for (const std::string& place : places) {
     if (::access(place.c_str(), X_OK) == 0) return place;
   }
-  throw Unsuitable(fmt::format(
-      "chaos and --prove run in {}, which is not there. Looked for {}, {} and {}. Build and install "
-      "it together with coretest",
-      name, places[0], places[1], places[2]));
+  throw Unsuitable(
+      fmt::format("chaos and --prove run in {}, which is not there. Looked for {}, {} and {}. "
+                  "Build and install "
+                  "it together with coretest",
+                  name, places[0], places[1], places[2]));
 }
 
 }  // namespace coretest

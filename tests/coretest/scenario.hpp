@@ -12,10 +12,10 @@ namespace coretest {
 class Context;
 
 struct Scenario {
-  std::string_view id;    // in reliability.md section 4
-  std::string_view name;  // on the command line
-  std::string_view what;  // one line: what it does and checks
-  unsigned least_workers; // with fewer it is skipped
+  std::string_view id;     // in reliability.md section 4
+  std::string_view name;   // on the command line
+  std::string_view what;   // one line: what it does and checks
+  unsigned least_workers;  // with fewer it is skipped
   void (*run)(Context&);
 };
 

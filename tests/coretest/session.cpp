@@ -35,7 +35,8 @@ void apply_chaos(Settings& s, const Scenario& scenario) {
   if (s.chaos == Chaos::off) return;
   Rng rng(split(s.seed, 77));
   if (s.workers == 0) {
-    s.workers = std::max(static_cast<unsigned>(1 + rng.below(kChaosWorkersMost)), scenario.least_workers);
+    s.workers =
+        std::max(static_cast<unsigned>(1 + rng.below(kChaosWorkersMost)), scenario.least_workers);
   }
   s.parks = rng.below(2) == 0 ? Parks::infinite : Parks::timed;
 }
@@ -78,8 +79,10 @@ std::map<std::string, std::string> read_list_file(const std::string& path) {
     if (!(words >> name)) continue;
     const bool known = find_scenario(name) != nullptr;
     if (!known || !(words >> verdict) || (words >> more)) {
-      throw UsageError(fmt::format("{}:{}: expected 'NAME VERDICT' with a name of coretest --list, "
-                                   "not '{}'", path, number, line));
+      throw UsageError(
+          fmt::format("{}:{}: expected 'NAME VERDICT' with a name of coretest --list, "
+                      "not '{}'",
+                      path, number, line));
     }
     expected[std::string(find_scenario(name)->name)] = verdict;
   }

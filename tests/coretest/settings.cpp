@@ -88,7 +88,8 @@ double parse_seconds(std::string_view what, std::string_view text) {
   const char* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, value);
   if (text.empty() || error != std::errc() || at != end || !(value > 0) || value > kMost) {
-    throw UsageError(fmt::format("{} takes seconds, above 0 and up to {}, not '{}'", what, kMost, text));
+    throw UsageError(
+        fmt::format("{} takes seconds, above 0 and up to {}, not '{}'", what, kMost, text));
   }
   return value;
 }
@@ -100,7 +101,8 @@ std::uint64_t parse_seed(std::string_view what, std::string_view text) {
   const char* end = digits.data() + digits.size();
   const auto [at, error] = std::from_chars(digits.data(), end, value, hex ? 16 : 10);
   if (digits.empty() || error != std::errc() || at != end) {
-    throw UsageError(fmt::format("{} takes a 64-bit number, 0x... or decimal, not '{}'", what, text));
+    throw UsageError(
+        fmt::format("{} takes a 64-bit number, 0x... or decimal, not '{}'", what, text));
   }
   return value;
 }

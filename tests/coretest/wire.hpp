@@ -8,23 +8,24 @@
 #include <cstring>
 #include <string_view>
 
-#include <cerrno>
 #include <unistd.h>
+#include <cerrno>
 
 namespace coretest {
 
 /// Keys of the lines. The value follows after a tab.
 namespace fact {
-inline constexpr std::string_view beat = "beat";        // operations so far: it lives and gets on
-inline constexpr std::string_view broken = "broken";    // code, tab, text: an invariant
-inline constexpr std::string_view limit = "limit";      // code, tab, text: a resource bound
-inline constexpr std::string_view skip = "skip";        // why
-inline constexpr std::string_view value = "value";      // name, tab, JSON number
-inline constexpr std::string_view goal = "goal";        // name, tab, 0 or 1
-inline constexpr std::string_view planted = "planted";  // the sabotage has struck for the first time
-inline constexpr std::string_view dump = "dump";        // one line of a state dump
-inline constexpr std::string_view dumped = "dumped";    // the dump is complete
-inline constexpr std::string_view done = "done";        // the scenario ran to its end
+inline constexpr std::string_view beat = "beat";      // operations so far: it lives and gets on
+inline constexpr std::string_view broken = "broken";  // code, tab, text: an invariant
+inline constexpr std::string_view limit = "limit";    // code, tab, text: a resource bound
+inline constexpr std::string_view skip = "skip";      // why
+inline constexpr std::string_view value = "value";    // name, tab, JSON number
+inline constexpr std::string_view goal = "goal";      // name, tab, 0 or 1
+inline constexpr std::string_view planted =
+    "planted";                                        // the sabotage has struck for the first time
+inline constexpr std::string_view dump = "dump";      // one line of a state dump
+inline constexpr std::string_view dumped = "dumped";  // the dump is complete
+inline constexpr std::string_view done = "done";      // the scenario ran to its end
 }  // namespace fact
 
 class Wire {

@@ -14,9 +14,8 @@ namespace paceline_test {
 
 inline std::size_t entries(const char* directory) {
   std::error_code gone;
-  return static_cast<std::size_t>(
-      std::distance(std::filesystem::directory_iterator(directory, gone),
-                    std::filesystem::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(
+      std::filesystem::directory_iterator(directory, gone), std::filesystem::directory_iterator()));
 }
 
 inline std::size_t thread_count() { return entries("/proc/self/task"); }

@@ -8,7 +8,7 @@ namespace paceline_test {
 struct ListenerBase : Catch::EventListenerBase {
   using Catch::EventListenerBase::EventListenerBase;
 };
-}
+}  // namespace paceline_test
 #else
 #ifndef CATCH_CONFIG_EXTERNAL_INTERFACES
 #define CATCH_CONFIG_EXTERNAL_INTERFACES  // the listener's base class
@@ -18,5 +18,5 @@ namespace paceline_test {
 struct ListenerBase : Catch::TestEventListenerBase {
   using Catch::TestEventListenerBase::TestEventListenerBase;
 };
-}
+}  // namespace paceline_test
 #endif

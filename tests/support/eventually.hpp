@@ -10,8 +10,8 @@
 
 namespace paceline_test {
 
-/// Returns when `holds()` is true. Fails the test, naming `what`, if it is not within 60 seconds: far
-/// beyond anything a working runtime needs, also under a sanitizer on a busy machine.
+/// Returns when `holds()` is true. Fails the test, naming `what`, if it is not within 60 seconds:
+/// far beyond anything a working runtime needs, also under a sanitizer on a busy machine.
 template <class Condition>
 void eventually(const std::string& what, Condition&& holds) {
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);

@@ -154,8 +154,8 @@ void disturb(Site site) noexcept {
   Mine& me = mine();
   const std::int64_t until = stall_until.load(std::memory_order_relaxed);
   if (until != 0 && stall_victim.load(std::memory_order_relaxed) == me.ordinal % kVictims) {
-    for (std::int64_t rest = until - now_ns(); rest > 0 && !stopping.load(std::memory_order_relaxed);
-         rest = until - now_ns()) {
+    for (std::int64_t rest = until - now_ns();
+         rest > 0 && !stopping.load(std::memory_order_relaxed); rest = until - now_ns()) {
       sleep_ns(std::min(rest, 20 * kMilli));
     }
   }

@@ -20,9 +20,7 @@ const Wire* listener = nullptr;
 
 }  // namespace
 
-Parks linked() noexcept {
-  return paceline::core::kInfiniteParks ? Parks::infinite : Parks::timed;
-}
+Parks linked() noexcept { return paceline::core::kInfiniteParks ? Parks::infinite : Parks::timed; }
 
 void begin(const Settings& settings, const Wire& wire) {
   rate = settings.sabotage.rate;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// C08 fork-join. Trees of when_all, in both forms, whose leaves compute, yield, sleep or throw, as a
-// hash of their place decides.
+// C08 fork-join. Trees of when_all, in both forms, whose leaves compute, yield, sleep or throw, as
+// a hash of their place decides.
 //
 // Invariants: a tree in which nobody throws gives the exact sum; any other gives exactly one
 // exception, and it is one that a leaf threw; every frame that was begun is gone afterwards.
@@ -66,7 +66,9 @@ paceline::task<std::uint64_t> leaf(Tree& tree, std::uint64_t place) {
   const Alive alive(tree);
   switch ((tree.chance(place) >> 10) % 64) {
     case 0: co_await paceline::yield(); break;
-    case 1: co_await paceline::sleep_for(std::chrono::microseconds(tree.chance(place) % 100)); break;
+    case 1:
+      co_await paceline::sleep_for(std::chrono::microseconds(tree.chance(place) % 100));
+      break;
     case 2: busy_for(static_cast<std::int64_t>(tree.chance(place) % 20) * kMicro); break;
     default: break;
   }
@@ -137,12 +139,13 @@ void grow(Context& context, paceline::runtime& rt, Rng& rng, Goals goals) {
     goals.exact.reach();
   } catch (const Thrown& thrown) {
     context.check(expected.throws, "exception", "a tree without throwing leaves threw");
-    context.check(tree.throws(thrown.place), "exception", "the exception says place {}, which does not throw",
-                  thrown.place);
+    context.check(tree.throws(thrown.place), "exception",
+                  "the exception says place {}, which does not throw", thrown.place);
     goals.failed.reach();
   }
   // Any other exception, operation_cancelled of a sibling for one, ends the run as "exception".
-  context.check(tree.alive.load() == 0, "leak", "{} frames of a joined tree still live", tree.alive.load());
+  context.check(tree.alive.load() == 0, "leak", "{} frames of a joined tree still live",
+                tree.alive.load());
   context.op(expected.leaves);
 }
 

@@ -37,7 +37,8 @@ struct Stray {
 
 class Counter {
  public:
-  Counter(Context& context, paceline::runtime& rt, Rng rng) : context_(context), rt_(rt), rng_(rng) {}
+  Counter(Context& context, paceline::runtime& rt, Rng rng)
+      : context_(context), rt_(rt), rng_(rng) {}
 
   void by_wake() {
     auto taker = rt_.spawn(take_items());
@@ -108,8 +109,8 @@ class Counter {
   void arrive(std::uint64_t item) {
     const std::int64_t delay = now_ns() - sent_at_;
     context_.delays().add(delay);
-    context_.check(delay <= context_.late_bound_ns(), "late", "item {} took {} ns; the bound is {} ns",
-                   item, delay, context_.late_bound_ns());
+    context_.check(delay <= context_.late_bound_ns(), "late",
+                   "item {} took {} ns; the bound is {} ns", item, delay, context_.late_bound_ns());
     context_.op();
     const std::uint64_t before = arrived_.exchange(item, std::memory_order_acq_rel);
     context_.check(before + 1 == item, "double", "item {} arrived after item {}", item, before);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // C03 ring. Tokens travel through rings of 2 to 4096 tasks; after lmbench's lat_ctx.
 //
-// Invariants: there is one token in each ring; it visits the tasks in their order; nobody runs twice
-// at once. Also measured: what a hop costs over the size of the ring and of each task's working set,
-// median of 11, the cost of touching the working set measured alone and subtracted.
+// Invariants: there is one token in each ring; it visits the tasks in their order; nobody runs
+// twice at once. Also measured: what a hop costs over the size of the ring and of each task's
+// working set, median of 11, the cost of touching the working set measured alone and subtracted.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -102,11 +102,13 @@ class Ring {
     for (;;) {
       auto token = paceline::suspend_until(
           [this, &me]() noexcept {
-            return me.token.load(std::memory_order_acquire) || over_.load(std::memory_order_acquire);
+            return me.token.load(std::memory_order_acquire) ||
+                   over_.load(std::memory_order_acquire);
           },
           [](paceline::waker) noexcept {});
       co_await std::move(token);
-      context_.check(!me.inside.exchange(true), "double", "task {} of the ring runs twice at once", self);
+      context_.check(!me.inside.exchange(true), "double", "task {} of the ring runs twice at once",
+                     self);
       if (!me.token.load(std::memory_order_acquire)) {
         me.inside.store(false);
         break;
@@ -128,8 +130,8 @@ class Ring {
   void carry(std::uint64_t self, Node& me) {
     context_.check(hold_.exchange(1, std::memory_order_relaxed) == 0, "double",
                    "two tokens in a ring of {}", nodes_.size());
-    context_.check(hop_ % nodes_.size() == self, "order", "hop {} arrived at task {} of {}", hop_, self,
-                   nodes_.size());
+    context_.check(hop_ % nodes_.size() == self, "order", "hop {} arrived at task {} of {}", hop_,
+                   self, nodes_.size());
     touch(me);
     const std::size_t worker = paceline::this_task::worker();
     (worker == last_worker_ || goals_.crossed == nullptr ? goals_.stayed : *goals_.crossed).reach();
@@ -198,8 +200,8 @@ void race(Context& context, paceline::runtime& rt, Goals goals, Rng& rng) {
   }
   for (std::uint64_t i = 0; i < count; ++i) {
     rings[i]->await();
-    context.check(rings[i]->hops() == hops[i], "lost", "the token made {} of {} hops", rings[i]->hops(),
-                  hops[i]);
+    context.check(rings[i]->hops() == hops[i], "lost", "the token made {} of {} hops",
+                  rings[i]->hops(), hops[i]);
   }
   for (auto& ring : rings) ring->end();
 }

@@ -54,14 +54,18 @@ paceline::runtime_options options_for(Context& context, Rng& rng) {
 class Life {
  public:
   Life(Context& context, Goals goals, Rng rng)
-      : context_(context), goals_(goals), rng_(rng), runtime_(std::make_unique<LiveRuntime>(context, options_for(context, rng_))) {}
+      : context_(context),
+        goals_(goals),
+        rng_(rng),
+        runtime_(std::make_unique<LiveRuntime>(context, options_for(context, rng_))) {}
 
   void live_and_die() {
     const std::uint64_t tasks = rng_.below(context_.size(100));
     for (std::uint64_t i = 0; i < tasks; ++i) spawn_one();
     const paceline::scheduler scheduler = (*runtime_)->get_scheduler();
     std::thread waker([this, seed = rng_.next()] { wake_until_dead(Rng(seed)); });
-    std::thread poster([this, scheduler, seed = rng_.next()] { post_until_refused(scheduler, Rng(seed)); });
+    std::thread poster(
+        [this, scheduler, seed = rng_.next()] { post_until_refused(scheduler, Rng(seed)); });
     std::thread spawner([this, seed = rng_.next()] { spawn_until_refused(Rng(seed)); });
     busy_for(static_cast<std::int64_t>(rng_.below(rng_.below(3) == 0 ? 3000 : 100)) * kMicro);
     if (rng_.below(3) == 0) stop_some();
@@ -77,8 +81,8 @@ class Life {
     waker.join();
     for (const paceline::waker& late : ledger_.copy_wakers()) late.wake();
     context_.delays().add(took);
-    context_.check(took <= context_.late_bound_ns(), "late", "the end took {} ns; the bound is {} ns", took,
-                   context_.late_bound_ns());
+    context_.check(took <= context_.late_bound_ns(), "late",
+                   "the end took {} ns; the bound is {} ns", took, context_.late_bound_ns());
     balance();
   }
 
@@ -142,9 +146,11 @@ class Life {
         // Its own spawn was refused.
       }
     }
-    context_.check(ledger_.frames.load() == 0, "leak", "{} frames outlive their runtime", ledger_.frames.load());
-    context_.check(ledger_.ended.load() >= ledger_.accepted.load(), "lost", "{} tasks were accepted, {} ended",
-                   ledger_.accepted.load(), ledger_.ended.load());
+    context_.check(ledger_.frames.load() == 0, "leak", "{} frames outlive their runtime",
+                   ledger_.frames.load());
+    context_.check(ledger_.ended.load() >= ledger_.accepted.load(), "lost",
+                   "{} tasks were accepted, {} ended", ledger_.accepted.load(),
+                   ledger_.ended.load());
     context_.op(1 + ledger_.ended.load());
   }
 
@@ -160,7 +166,8 @@ class Life {
 /// A runtime whose last owner is one of its own tasks.
 class InnerDeath {
  public:
-  InnerDeath(Context& context, Goals goals, Rng rng) : context_(context), goals_(goals), rng_(rng) {}
+  InnerDeath(Context& context, Goals goals, Rng rng)
+      : context_(context), goals_(goals), rng_(rng) {}
 
   void live_and_die() {
     auto runtime = std::make_unique<LiveRuntime>(context_, options_for(context_, rng_));
@@ -175,7 +182,8 @@ class InnerDeath {
     wait_until([this] { return ledger_.frames.load() == 0; });
     const std::int64_t took = now_ns() - start;
     context_.check(took <= context_.late_bound_ns(), "late",
-                   "an end from inside took {} ns; the bound is {} ns", took, context_.late_bound_ns());
+                   "an end from inside took {} ns; the bound is {} ns", took,
+                   context_.late_bound_ns());
     context_.op();
     goals_.from_inside.reach();
   }
@@ -201,9 +209,8 @@ void one_cycle(Context& context, Goals goals, Rng& rng) {
   const std::uint64_t lives = 1 + rng.below(3);
   std::vector<std::thread> others;
   for (std::uint64_t i = 1; i < lives; ++i) {
-    others.emplace_back([&context, goals, seed = rng.next()] {
-      Life(context, goals, Rng(seed)).live_and_die();
-    });
+    others.emplace_back(
+        [&context, goals, seed = rng.next()] { Life(context, goals, Rng(seed)).live_and_die(); });
   }
   Life(context, goals, Rng(rng.next())).live_and_die();
   for (std::thread& other : others) other.join();

@@ -22,7 +22,7 @@ struct Ledger {
   std::atomic<std::int64_t> frames{0};     // begun and not yet destroyed
   std::atomic<std::uint64_t> accepted{0};  // spawns and posts that were not refused
   std::atomic<std::uint64_t> refused{0};
-  std::atomic<std::uint64_t> ended{0};     // tasks whose body ended, by value or by exception
+  std::atomic<std::uint64_t> ended{0};  // tasks whose body ended, by value or by exception
 
   std::mutex lock;
   std::vector<paceline::waker> wakers;  // of tasks that wait to be woken
@@ -61,15 +61,15 @@ class Ending {
 };
 
 enum class Kind : std::uint8_t {
-  ends,           // at once
-  computes,       // and ends
-  sleeps,         // an hour
-  waits,          // for a waker that never comes
-  yields,         // for ever
-  naps,           // for ever
-  joins,          // a task that sleeps an hour
-  joins_many,     // when_all of such
-  spawns,         // children until it is refused
+  ends,        // at once
+  computes,    // and ends
+  sleeps,      // an hour
+  waits,       // for a waker that never comes
+  yields,      // for ever
+  naps,        // for ever
+  joins,       // a task that sleeps an hour
+  joins_many,  // when_all of such
+  spawns,      // children until it is refused
   count,
 };
 

@@ -81,7 +81,8 @@ std::int64_t unit_for(const Context& context, std::uint64_t count) {
 void run_sleepers(Context& context) {
   const std::uint64_t count = context.size(32);
   const bool classic = context.settings().classic;
-  Night night{context, unit_for(context, count), classic, context.goal("woke within a millisecond")};
+  Night night{context, unit_for(context, count), classic,
+              context.goal("woke within a millisecond")};
   Rng rng = context.rng(1);
   LiveRuntime rt(context);
   std::int64_t longest_ns = 0;
@@ -102,12 +103,13 @@ void run_sleepers(Context& context) {
       context.check(reaped == i, "join", "reaped sleeper {} in the place of {}", reaped, i);
     }
     const std::int64_t elapsed = now_ns() - start;
-    context.check(night.slept.load() == count, "lost", "{} of {} sleepers ended", night.slept.load(),
-                  count);
-    longest_ns = static_cast<std::int64_t>(longest_units(count) * static_cast<double>(night.unit_ns));
+    context.check(night.slept.load() == count, "lost", "{} of {} sleepers ended",
+                  night.slept.load(), count);
+    longest_ns =
+        static_cast<std::int64_t>(longest_units(count) * static_cast<double>(night.unit_ns));
     const std::int64_t bound = longest_ns + longest_ns / 20 + context.late_bound_ns();
-    context.check(elapsed <= bound, "late", "all sleepers took {} ns, the longest was to take {} ns",
-                  elapsed, longest_ns);
+    context.check(elapsed <= bound, "late",
+                  "all sleepers took {} ns, the longest was to take {} ns", elapsed, longest_ns);
     context.metric("elapsed_s", static_cast<double>(elapsed) / kSecond);
   }
   context.metric("sleepers", static_cast<double>(count));

@@ -75,7 +75,8 @@ class Flood {
   void run_sources(std::uint64_t sources, Source&& source) {
     const std::uint64_t base = memory_base();
     std::vector<paceline::join_handle<void>> pouring;
-    for (std::uint64_t i = 0; i < sources; ++i) pouring.push_back(rt_.spawn(source(share_of(i, sources))));
+    for (std::uint64_t i = 0; i < sources; ++i)
+      pouring.push_back(rt_.spawn(source(share_of(i, sources))));
     for (auto& one : pouring) one.join();
     finish(base, most_live_ == 0 ? total_ : most_live_ + sources);
   }
@@ -134,8 +135,8 @@ class Flood {
     const std::uint64_t allowed = base + most_live * kBytesPerTask + kBaseBytes;
     const std::uint64_t peak = peak_resident_bytes();
     context_.check_bound(peak <= allowed, "memory",
-                         "{} bytes resident; {} before, and {} live tasks explain {} more", peak, base,
-                         most_live, allowed - base);
+                         "{} bytes resident; {} before, and {} live tasks explain {} more", peak,
+                         base, most_live, allowed - base);
   }
 
   Context& context_;
@@ -165,9 +166,9 @@ void run_spawn_flood(Context& context) {
       default: flood.chained(); break;
     }
     const paceline::worker_stats after = rt->stats().total;
-    context.check(after.spawned - before.spawned == after.completed - before.completed, "conservation",
-                  "{} tasks were spawned and {} ended", after.spawned - before.spawned,
-                  after.completed - before.completed);
+    context.check(after.spawned - before.spawned == after.completed - before.completed,
+                  "conservation", "{} tasks were spawned and {} ended",
+                  after.spawned - before.spawned, after.completed - before.completed);
     stolen.reach_if(after.tasks_stolen != 0);
   }
   rt.settle();

@@ -26,7 +26,10 @@ constexpr std::int64_t kEnoughPerWorker = 100 * kMilli;
 class Pile {
  public:
   Pile(Context& context, paceline::runtime& rt, Rng rng)
-      : context_(context), rt_(rt), rng_(rng), ran_(1 + rng_.below(context.size(kPile))),
+      : context_(context),
+        rt_(rt),
+        rng_(rng),
+        ran_(1 + rng_.below(context.size(kPile))),
         by_worker_(rt.workers()) {
     for (auto& count : ran_) count.store(0, std::memory_order_relaxed);
   }
@@ -40,8 +43,8 @@ class Pile {
     std::uint64_t all = 0;
     for (std::size_t i = 0; i < ran_.size(); ++i) {
       const unsigned times = ran_[i].load();
-      context_.check(times == 1, times == 0 ? "lost" : "double", "task {} of the pile ran {} times", i,
-                     times);
+      context_.check(times == 1, times == 0 ? "lost" : "double", "task {} of the pile ran {} times",
+                     i, times);
       all += times;
     }
     context_.op(all);
@@ -126,7 +129,8 @@ class Hog {
 paceline::task<void> stay(Context& context, std::size_t home, std::uint64_t polls) {
   for (std::uint64_t i = 0; i < polls; ++i) {
     const std::size_t here = paceline::this_task::worker();
-    context.check(here == home, "pinned", "a task bound to worker {} runs on worker {}", home, here);
+    context.check(here == home, "pinned", "a task bound to worker {} runs on worker {}", home,
+                  here);
     busy_for(5 * kMicro);
     co_await paceline::yield();
   }

@@ -50,7 +50,7 @@ class Wheel {
   /// Mostly short; some across the wheel's levels, some for the next tick.
   static std::int64_t length(Rng& rng) noexcept {
     switch (rng.below(8)) {
-      case 0: return static_cast<std::int64_t>(rng.below(20'000));          // ns
+      case 0: return static_cast<std::int64_t>(rng.below(20'000));  // ns
       case 1: return static_cast<std::int64_t>(rng.below(50)) * kMilli;
       case 2: return 0;
       default: return static_cast<std::int64_t>(rng.below(5'000)) * kMicro;

@@ -152,8 +152,8 @@ class Town {
     const std::uint64_t before = rt.stats().total.stale_wakes;
     for (const paceline::waker& waker : dead) waker.wake();
     const std::uint64_t counted = rt.stats().total.stale_wakes - before;
-    context_.check(counted >= dead.size(), "stale", "{} late wakes were fired, {} were counted as stale",
-                   dead.size(), counted);
+    context_.check(counted >= dead.size(), "stale",
+                   "{} late wakes were fired, {} were counted as stale", dead.size(), counted);
     counted_.reach();
   }
 
@@ -168,7 +168,8 @@ class Town {
       for (const Tenant& room : rooms) sum += room.looks.load(std::memory_order_relaxed);
       return sum;
     };
-    for (Tenant& room : rooms) wait_until([&] { return room.moved_in.load(std::memory_order_acquire); });
+    for (Tenant& room : rooms)
+      wait_until([&] { return room.moved_in.load(std::memory_order_acquire); });
     const std::uint64_t before = looks();
     constexpr std::uint64_t kVolleys = 8;
     for (std::uint64_t i = 0; i < kVolleys; ++i) {
@@ -178,8 +179,8 @@ class Town {
     // A tenant that has just moved in may be asked a few times for reasons of its own.
     const std::uint64_t allowed = 8 * rooms.size();
     context_.check(looks() - before <= allowed, "stale",
-                   "{} late wakes made tenants look {} times, more than {}", fired, looks() - before,
-                   allowed);
+                   "{} late wakes made tenants look {} times, more than {}", fired,
+                   looks() - before, allowed);
     for (std::size_t i = 0; i < rooms.size(); ++i) {
       rooms[i].event.store(first_tag + i, std::memory_order_release);
       rooms[i].owner.wake();

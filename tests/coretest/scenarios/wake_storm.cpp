@@ -61,7 +61,8 @@ class Storm {
     const std::uint64_t threads = 1 + rng_.below(3);
     const std::uint64_t inner = rng_.below(3);
     std::vector<paceline::join_handle<void>> wakers;
-    for (std::uint64_t i = 0; i < inner; ++i) wakers.push_back(rt_.spawn(wake_from_task(rng_.next())));
+    for (std::uint64_t i = 0; i < inner; ++i)
+      wakers.push_back(rt_.spawn(wake_from_task(rng_.next())));
     std::vector<std::thread> outer;
     for (std::uint64_t i = 0; i < threads; ++i) {
       outer.emplace_back([this, seed = rng_.next()] { wake_from_thread(Rng(seed)); });
@@ -88,7 +89,8 @@ class Storm {
       co_await std::move(event);
       context_.check(!me.inside.exchange(true), "double", "task {} runs twice at once", number);
       const std::uint64_t produced = me.produced.load(std::memory_order_acquire);
-      context_.check(produced >= seen, "order", "task {} has seen {} of {} events", number, seen, produced);
+      context_.check(produced >= seen, "order", "task {} has seen {} of {} events", number, seen,
+                     produced);
       if (const std::int64_t sent = me.sent_at.exchange(0, std::memory_order_relaxed)) {
         const std::int64_t delay = now_ns() - sent;
         context_.delays().add(delay);
@@ -128,7 +130,8 @@ class Storm {
       signal_target = &target;
       if (rng.below(64) == 0) ::pthread_kill(::pthread_self(), SIGUSR1);
       // Gaps around the time a worker takes to fall asleep.
-      wake_from_outside(target, waits, [&] { busy_for(static_cast<std::int64_t>(rng.below(40)) * kMicro); });
+      wake_from_outside(target, waits,
+                        [&] { busy_for(static_cast<std::int64_t>(rng.below(40)) * kMicro); });
     }
     signal_target = nullptr;
     finished_.fetch_add(1, std::memory_order_release);
@@ -180,7 +183,9 @@ class Storm {
   }
 
   /// Is the run's time up? Then the round ends early.
-  bool hurried() const noexcept { return context_.settings().duration_s > 0 && context_.elapsed() >= 1; }
+  bool hurried() const noexcept {
+    return context_.settings().duration_s > 0 && context_.elapsed() >= 1;
+  }
 
   Context& context_;
   paceline::runtime& rt_;
@@ -198,7 +203,7 @@ class Storm {
 }  // namespace
 
 void run_wake_storm(Context& context) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = &on_signal;
   action.sa_flags = SA_RESTART;
   ::sigaction(SIGUSR1, &action, nullptr);

@@ -34,9 +34,9 @@ Arena& arena() noexcept {
 }
 
 Arena::Arena() {
-  void* const at = ::mmap(reinterpret_cast<void*>(kBase), kHeapOffset + kHeapBytes,
-                          PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  void* const at =
+      ::mmap(reinterpret_cast<void*>(kBase), kHeapOffset + kHeapBytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
   if (at != reinterpret_cast<void*>(kBase)) {
     std::perror("model: cannot map the arena at its fixed address");
     std::exit(3);
@@ -104,9 +104,7 @@ bool Arena::left_out_intact() const noexcept {
   });
 }
 
-Range Arena::grown() const noexcept {
-  return {heap() + sealed_at_, head().used - sealed_at_};
-}
+Range Arena::grown() const noexcept { return {heap() + sealed_at_, head().used - sealed_at_}; }
 
 FromArena::FromArena(bool on) noexcept : before_(std::exchange(from_arena, on)) {}
 FromArena::~FromArena() { from_arena = before_; }

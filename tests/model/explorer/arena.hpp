@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Arena: all memory that a model and the code under it may change, at a fixed address.
-// One state of an execution is the bytes in here, stacks included; so a state can be saved, put back
-// and compared by its bytes. It must never hold anything of the explorer's own.
+// One state of an execution is the bytes in here, stacks included; so a state can be saved, put
+// back and compared by its bytes. It must never hold anything of the explorer's own.
 #pragma once
 
 #include <cstddef>

@@ -88,8 +88,8 @@ void Crew::begin_anew(Member& self, unsigned index) noexcept {
     clear_below(live.begin);
     std::memset(live.begin, 0, live.bytes);
   }
-  self.context = fibers::make_fcontext(Arena::stack(index) + Arena::kStackBytes,
-                                       Arena::kStackBytes, &Entry::run);
+  self.context = fibers::make_fcontext(Arena::stack(index) + Arena::kStackBytes, Arena::kStackBytes,
+                                       &Entry::run);
 }
 
 unsigned Crew::enabled() noexcept {
@@ -141,8 +141,8 @@ unsigned Crew::step(unsigned index) noexcept {
   self.context = back.fctx;
   if (verdict().failed()) return points_;  // it may have left from a signal's stack
   // Who has come to an end, or rests, has nothing on its stack that matters.
-  if (self.status == Status::finished || (self.work != nullptr && self.condition == self.work &&
-                                          self.status == Status::waiting)) {
+  if (self.status == Status::finished ||
+      (self.work != nullptr && self.condition == self.work && self.status == Status::waiting)) {
     begin_anew(self, index);
     return points_;
   }

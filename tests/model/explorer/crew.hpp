@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Crew: the virtual threads of a model, fibers on one OS thread.
 //
-// A thread runs from one scheduling point to the next; then the search decides who goes on. All that
-// a thread is - its stack and its entry in the table - lies in the arena and is part of the state.
-// Called by: searches (step, enabled), and through point.hpp by whatever runs on a fiber.
+// A thread runs from one scheduling point to the next; then the search decides who goes on. All
+// that a thread is - its stack and its entry in the table - lies in the arena and is part of the
+// state. Called by: searches (step, enabled), and through point.hpp by whatever runs on a fiber.
 #pragma once
 
 #include <cstdint>

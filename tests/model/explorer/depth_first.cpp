@@ -29,7 +29,7 @@ struct Node {
   Key key;
   std::size_t saved_at = 0;
   bool saved = false;
-  std::uint8_t todo = 0;     // threads still to be tried from here
+  std::uint8_t todo = 0;  // threads still to be tried from here
   std::uint8_t enabled = 0;
   std::uint8_t last = kNoThread;  // who ran last, if it could go on
   std::uint8_t edge = kNoThread;  // how the search came here
@@ -231,9 +231,9 @@ class DepthFirst {
   Seen seen_;
   std::uint32_t fresh_ = 0;
   std::vector<Node> nodes_;
-  std::vector<Key> open_;      // states whose component is not complete
-  std::vector<char> saved_;    // images of the nodes, one after the other
-  std::size_t present_ = 0;    // how many nodes there were when the present state was reached
+  std::vector<Key> open_;    // states whose component is not complete
+  std::vector<char> saved_;  // images of the nodes, one after the other
+  std::size_t present_ = 0;  // how many nodes there were when the present state was reached
   std::uint32_t numbers_ = 0;
   std::uint64_t looks_ = 0;
   Clock::time_point deadline_;

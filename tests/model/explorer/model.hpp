@@ -22,10 +22,10 @@ struct Budget {
   unsigned long runs = 0;       // random
 };
 constexpr Budget complete() { return {}; }
-constexpr Budget bounded(unsigned preemptions) {
-  return {Budget::Kind::bounded, preemptions, 0};
+constexpr Budget bounded(unsigned preemptions) { return {Budget::Kind::bounded, preemptions, 0}; }
+constexpr Budget random(unsigned long runs) {
+  return {Budget::Kind::random, Budget::kUnbounded, runs};
 }
-constexpr Budget random(unsigned long runs) { return {Budget::Kind::random, Budget::kUnbounded, runs}; }
 
 /// One configuration of a model.
 struct Variant {

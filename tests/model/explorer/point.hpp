@@ -24,7 +24,8 @@ void before_free(const void* begin, std::size_t bytes) noexcept;
 
 /// Is a schedule being replayed with a line per access?
 bool tracing() noexcept;
-void trace_access(const void* address, Access access, std::uint64_t from, std::uint64_t to) noexcept;
+void trace_access(const void* address, Access access, std::uint64_t from,
+                  std::uint64_t to) noexcept;
 
 /// A scheduling point without memory: here another thread may run.
 void pause_here(const char* what) noexcept;
@@ -32,8 +33,8 @@ void pause_here(const char* what) noexcept;
 /// Blocks the calling thread until `condition(argument)`, which must only read.
 void block_until(bool (*condition)(void*), void* argument, const char* what) noexcept;
 
-/// A futex: blocks while `word` holds `expected`, until woken. May return for no reason, as often as
-/// the model allows.
+/// A futex: blocks while `word` holds `expected`, until woken. May return for no reason, as often
+/// as the model allows.
 void park(const void* word, std::uint32_t expected) noexcept;
 /// Wakes one thread parked on `word`, or all. Returns how many.
 unsigned unpark(const void* word, bool all) noexcept;

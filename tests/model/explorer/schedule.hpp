@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Schedule: who ran for how many scheduling points, as a printed string and back.
 // "0*12,2*3,0*1": thread 0 runs past twelve points, thread 2 past three, thread 0 past one. Every
-// access of a thread counts as a point here, so a schedule does not depend on what a search skipped.
+// access of a thread counts as a point here, so a schedule does not depend on what a search
+// skipped.
 #pragma once
 
 #include <string>

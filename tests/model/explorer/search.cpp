@@ -41,8 +41,8 @@ class Dice {
 };
 
 /// Runs from the present state to the end, switching at random. The schedule so far is kept.
-void run_at_random(const Model& model, std::uint64_t seed, const Limits& limits,
-                   Schedule& schedule, Result& result) {
+void run_at_random(const Model& model, std::uint64_t seed, const Limits& limits, Schedule& schedule,
+                   Result& result) {
   Dice dice(seed);
   // Some runs switch at nearly every point, others seldom: bugs need either.
   const std::uint64_t stay = std::uint64_t{1} << dice.roll() % 6;

@@ -15,10 +15,10 @@ namespace model {
 
 struct Limits {
   unsigned bound = Budget::kUnbounded;
-  bool merge = true;               // states seen before are not explored again
+  bool merge = true;  // states seen before are not explored again
   std::uint64_t states = 60'000'000;
   double seconds = 3600;
-  unsigned depth = 20'000;         // points of one execution; beyond it nobody makes progress
+  unsigned depth = 20'000;  // points of one execution; beyond it nobody makes progress
 };
 
 struct Result {

@@ -35,9 +35,9 @@ class Sharing {
 
  private:
   struct Use {
-    std::uint8_t users = 0;    // a bit per thread
+    std::uint8_t users = 0;  // a bit per thread
     std::uint8_t writers = 0;
-    bool shared = false;       // as of adopt()
+    bool shared = false;  // as of adopt()
     bool ignored = false;
   };
   static bool is_shared(const Use& use) noexcept {

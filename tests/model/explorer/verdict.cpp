@@ -78,7 +78,7 @@ void Verdict::catch_crashes() noexcept {
   const stack_t own{.ss_sp = signal_stack, .ss_flags = 0, .ss_size = sizeof signal_stack};
   ::sigaltstack(&own, nullptr);
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = &on_crash;
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
     ::sigaction(signal, &action, nullptr);

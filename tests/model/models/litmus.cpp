@@ -37,34 +37,64 @@ World& fresh() { return *(world = &arena().make<World>()); }
 
 void store_buffering(const Variant&) {
   World& w = fresh();
-  thread<World>("left", w, [](World& s) { s.x.store(1); s.a = s.y.load(); });
-  thread<World>("right", w, [](World& s) { s.y.store(1); s.b = s.x.load(); });
+  thread<World>("left", w, [](World& s) {
+    s.x.store(1);
+    s.a = s.y.load();
+  });
+  thread<World>("right", w, [](World& s) {
+    s.y.store(1);
+    s.b = s.x.load();
+  });
 }
 
 void message_passing(const Variant&) {
   World& w = fresh();
-  thread<World>("sender", w, [](World& s) { s.x.store(1); s.y.store(1); });
-  thread<World>("receiver", w, [](World& s) { s.a = s.y.load(); s.b = s.x.load(); });
+  thread<World>("sender", w, [](World& s) {
+    s.x.store(1);
+    s.y.store(1);
+  });
+  thread<World>("receiver", w, [](World& s) {
+    s.a = s.y.load();
+    s.b = s.x.load();
+  });
 }
 
 void load_buffering(const Variant&) {
   World& w = fresh();
-  thread<World>("left", w, [](World& s) { s.a = s.x.load(); s.y.store(1); });
-  thread<World>("right", w, [](World& s) { s.b = s.y.load(); s.x.store(1); });
+  thread<World>("left", w, [](World& s) {
+    s.a = s.x.load();
+    s.y.store(1);
+  });
+  thread<World>("right", w, [](World& s) {
+    s.b = s.y.load();
+    s.x.store(1);
+  });
 }
 
 void two_writers(const Variant&) {  // "2+2W"
   World& w = fresh();
-  thread<World>("left", w, [](World& s) { s.x.store(1); s.y.store(2); });
-  thread<World>("right", w, [](World& s) { s.y.store(1); s.x.store(2); });
+  thread<World>("left", w, [](World& s) {
+    s.x.store(1);
+    s.y.store(2);
+  });
+  thread<World>("right", w, [](World& s) {
+    s.y.store(1);
+    s.x.store(2);
+  });
 }
 
 void independent_reads(const Variant&) {  // "IRIW"
   World& w = fresh();
   thread<World>("writer x", w, [](World& s) { s.x.store(1); });
   thread<World>("writer y", w, [](World& s) { s.y.store(1); });
-  thread<World>("reader 1", w, [](World& s) { s.a = s.x.load(); s.b = s.y.load(); });
-  thread<World>("reader 2", w, [](World& s) { s.c = s.y.load(); s.d = s.x.load(); });
+  thread<World>("reader 1", w, [](World& s) {
+    s.a = s.x.load();
+    s.b = s.y.load();
+  });
+  thread<World>("reader 2", w, [](World& s) {
+    s.c = s.y.load();
+    s.d = s.x.load();
+  });
 }
 
 void increment_plainly(World& s) { s.x.store(s.x.load() + 1); }
@@ -134,7 +164,10 @@ void false_wake(const Variant&) {
 
 void spin(const Variant&) {
   World& w = fresh();
-  thread<World>("spinner", w, [](World& s) { while (s.x.load() == 0) {} });
+  thread<World>("spinner", w, [](World& s) {
+    while (s.x.load() == 0) {
+    }
+  });
   thread<World>("setter", w, [](World& s) { s.x.store(1); });
 }
 /// Each steps back for the other, for ever, although both run.
@@ -196,9 +229,7 @@ void count_paths(const Variant&) {
 }
 
 void ab() { verdict().outcome(world->a * 10 + world->b); }
-void abcd() {
-  verdict().outcome(((world->a * 10 + world->b) * 10 + world->c) * 10 + world->d);
-}
+void abcd() { verdict().outcome(((world->a * 10 + world->b) * 10 + world->c) * 10 + world->d); }
 void xy() { verdict().outcome(world->x.load() * 10 + world->y.load()); }
 void x_only() { verdict().outcome(world->x.load()); }
 void a_only() { verdict().outcome(world->a); }
@@ -210,17 +241,17 @@ constexpr const char* kNever = "";
 
 struct Expected {
   Model model;
-  std::set<int> outcomes;   // of all executions
-  const char* broken;       // the sentence that must be found broken; kNever: none
-  std::set<int> bound_0;    // outcomes without preemption
+  std::set<int> outcomes;  // of all executions
+  const char* broken;      // the sentence that must be found broken; kNever: none
+  std::set<int> bound_0;   // outcomes without preemption
 };
 
 std::vector<Expected> table() {
   const auto entry = [](const char* name, void (*set_up)(const Variant&), void (*at_end)(),
                         std::set<int> outcomes, const char* broken = kNever,
                         std::set<int> bound_0 = {}) {
-    return Expected{{name, "", set_up, at_end, nullptr, {}}, std::move(outcomes), broken,
-                    std::move(bound_0)};
+    return Expected{
+        {name, "", set_up, at_end, nullptr, {}}, std::move(outcomes), broken, std::move(bound_0)};
   };
   std::vector<Expected> all = {
       entry("store buffering", &store_buffering, &ab, {1, 10, 11}, kNever, {1, 10}),
@@ -285,8 +316,7 @@ unsigned run_litmus() {
     judge("bound 3", search_depth_first(expected.model, variant, {.bound = 3, .depth = 500}),
           expected.outcomes);
     if (!expected.bound_0.empty()) {
-      judge("bound 0", search_depth_first(expected.model, variant, {.bound = 0}),
-            expected.bound_0);
+      judge("bound 0", search_depth_first(expected.model, variant, {.bound = 0}), expected.bound_0);
     }
     judge("random", search_random(expected.model, variant, 1, 4000, {.depth = 500}),
           expected.outcomes);

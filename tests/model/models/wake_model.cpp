@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Model of wake, claim, run and release (protocols P1 and P4 of the reliability reference).
 //
-// Runs: wake, complete, notify, raise; Sweep; steal_from; StateWord; poll_slot; allocate and release.
-// Home worker and thief poll tasks that wait for events; wakers bring the events. A task ends when
-// it has seen all of its own; then its slot may get the next tenant while late wakes still arrive.
+// Runs: wake, complete, notify, raise; Sweep; steal_from; StateWord; poll_slot; allocate and
+// release. Home worker and thief poll tasks that wait for events; wakers bring the events. A task
+// ends when it has seen all of its own; then its slot may get the next tenant while late wakes
+// still arrive.
 #include "models/models.hpp"
 
 #include <paceline/detail/bridge.hpp>
@@ -50,7 +51,7 @@ struct Tenant : detail::Suspension {
   // Only to check with.
   unsigned happened = 0;  // as `produced`, but no point
   unsigned seen = 0;
-  unsigned owed = 0;      // events whose wakes have been completed
+  unsigned owed = 0;  // events whose wakes have been completed
   bool live = false;
   bool running = false;
   bool ended = false;
@@ -163,8 +164,7 @@ void move_in(World& w, Tenant& tenant) {
   require(slot != nullptr, "there is a slot for every task");
   for (unsigned i = 0; i < w.started; ++i) {
     if (w.tenant[i]->slot == slot) w.reused.reach();
-    require(w.tenant[i]->slot != slot || w.tenant[i]->ended,
-            "a slot has one tenant at a time");
+    require(w.tenant[i]->slot != slot || w.tenant[i]->ended, "a slot has one tenant at a time");
   }
   slot->resume = &tenant;
   slot->waiting = nullptr;
@@ -175,9 +175,7 @@ void move_in(World& w, Tenant& tenant) {
   core::notify_home(*slot);
 }
 
-bool next_may_start(World& w) {
-  return w.started < w.tenants && w.tenant[w.started - 1]->ended;
-}
+bool next_may_start(World& w) { return w.started < w.tenants && w.tenant[w.started - 1]->ended; }
 bool home_has_work(World& w) { return w.port.classes.load() != 0 || next_may_start(w); }
 bool thief_has_work(World& w) { return w.port.classes.load() != 0; }
 
@@ -190,8 +188,7 @@ void home(World& w) {
 
 void thief(World& w) {
   const core::Haul haul = core::steal_from(w.port, w.cursors, true);
-  core::each_bit(haul.bits,
-                 [&](unsigned i) { w.loot.push(haul.group->page_slots(haul.page)[i]); });
+  core::each_bit(haul.bits, [&](unsigned i) { w.loot.push(haul.group->page_slots(haul.page)[i]); });
   while (core::Slot* slot = w.loot.pop()) poll(w, *slot, false);
 }
 
@@ -315,8 +312,9 @@ void at_stall() {
 }  // namespace
 
 Model wake_model() {
-  Model model{"wake", "wake, claim, run, release; slot reuse and late wakes (P1, P4)", &set_up,
-              &at_end, &at_stall, {}};
+  Model model{"wake",    "wake, claim, run, release; slot reuse and late wakes (P1, P4)",
+              &set_up,   &at_end,
+              &at_stall, {}};
   for (const unsigned kind : {0u, unsigned{kExact}}) {
     for (unsigned workers = 1; workers <= 2; ++workers) {
       for (unsigned tasks = 1; tasks <= 2; ++tasks) {

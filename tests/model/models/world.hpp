@@ -2,8 +2,8 @@
 // What the models share: ports whose groups lie in the arena, and the conditions of their threads.
 #pragma once
 
-#include "explorer/model.hpp"
 #include "exec/loot.hpp"
+#include "explorer/model.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
 #include "task/collection.hpp"

@@ -72,8 +72,8 @@ TEST_CASE("a task suspended for ever is abandoned by name, and its join says so"
     handle = rt.spawn(ignores_stop<Never>(), {.name = "deaf"});
     id = handle.id();
     eventually("it waits", [] { return immortal<Never>().waits(); });
-    joiner = std::thread(
-        [&] { joined_meanwhile = message_of<task_abandoned>([&] { handle.join(); }); });
+    joiner =
+        std::thread([&] { joined_meanwhile = message_of<task_abandoned>([&] { handle.join(); }); });
     rt.spawn(forty_two()).join();
   }
   joiner.join();

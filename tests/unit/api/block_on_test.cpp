@@ -59,8 +59,8 @@ TEST_CASE("block_on gives a value, a reference, nothing, or rethrows") {
     co_return;
   }(ran));
   CHECK(ran);
-  CHECK(*rt.block_on([]() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(8); }()) ==
-        8);
+  CHECK(*rt.block_on(
+            []() -> task<std::unique_ptr<int>> { co_return std::make_unique<int>(8); }()) == 8);
   CHECK_THROWS_AS(rt.block_on([]() -> task<> {
     co_await yield();
     throw std::length_error("no");
@@ -106,9 +106,8 @@ TEST_CASE("block_on inside a task is a logic_error with advice, never a deadlock
   runtime other(one_worker());
   const auto nested = [](runtime& target) -> task<std::string> {
     std::atomic<int> live{0};
-    const std::string message = message_of<std::logic_error>([&] {
-      target.block_on([](Counted) -> task<> { co_return; }(Counted(live)));
-    });
+    const std::string message = message_of<std::logic_error>(
+        [&] { target.block_on([](Counted) -> task<> { co_return; }(Counted(live))); });
     co_return live.load() == 0 ? message : "the task was not destroyed";
   };
   CHECK(says(rt.block_on(nested(rt)), "co_await"));

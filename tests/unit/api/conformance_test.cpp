@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Conformance statements 1 to 6 and 11 (policies.md, section 7) and failures W3 and W17, through the
-// public API alone. Exact schedules of the same statements are explored in tests/model.
+// Conformance statements 1 to 6 and 11 (policies.md, section 7) and failures W3 and W17, through
+// the public API alone. Exact schedules of the same statements are explored in tests/model.
 #include "fixtures.hpp"
 
 #include <memory>
@@ -69,7 +69,8 @@ TEST_CASE("statement 2: a wake during the poll makes the task look again after i
         if (armed < i) std::this_thread::yield();
       }
       const waker wake_it = *target.load(std::memory_order_acquire);
-      for (auto spin = random() % 64; spin > 0; --spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+      for (auto spin = random() % 64; spin > 0; --spin)
+        std::atomic_signal_fence(std::memory_order_seq_cst);
       answered.store(i, std::memory_order_relaxed);
       wake_it.wake();
     }
@@ -226,7 +227,8 @@ TEST_CASE("statement 6: work for parked workers starts without waiting for any t
   CHECK(done == kRounds);
 }
 
-TEST_CASE("statement 11: wait_idle returns after every worker is done, with stolen tasks in flight") {
+TEST_CASE(
+    "statement 11: wait_idle returns after every worker is done, with stolen tasks in flight") {
   runtime rt(workers(3));
   constexpr int kRounds = kSanitized ? 50 : 500;
   int left_over = 0;

@@ -88,9 +88,9 @@ TEST_CASE("a dump tells what each task waits for") {
 TEST_CASE("a dump tells running tasks from ready ones, and finds a task on its own worker") {
   runtime rt(one_worker());
   const std::string text = rt.spawn({.name = "asking"}, [&rt] {
-    spawn(forty_two(), {.name = "queued"}).detach();
-    return dump(rt);
-  }).join();
+                               spawn(forty_two(), {.name = "queued"}).detach();
+                               return dump(rt);
+                             }).join();
   CHECK(says(line_of(text, "asking"), "running"));
   CHECK(says(line_of(text, "queued"), "ready"));
   CHECK(says(text, "2 live tasks"));
@@ -149,7 +149,8 @@ TEST_CASE("dumps run while tasks start, wait, change, move and end, and lose nob
     co_await yield();
     this_task::set_qos(static_cast<qos>(i % 6));
     co_await sleep_for(std::chrono::microseconds(i % 50));
-    join_handle<int> child = spawn(forty_two(), {.name = "a child with a name that needs the heap"});
+    join_handle<int> child =
+        spawn(forty_two(), {.name = "a child with a name that needs the heap"});
     co_await resume_on(there);
     auto [a, b] = co_await when_all(forty_two(), forty_two());
     co_await resume_on(back);
@@ -158,8 +159,8 @@ TEST_CASE("dumps run while tasks start, wait, change, move and end, and lose nob
   for (int round = 0; round < kRounds; ++round) {
     std::vector<join_handle<int>> handles;
     for (int i = 0; i < 20; ++i) {
-      const std::string name = "named task " + std::to_string(i) + " of round " +
-                               std::to_string(round);
+      const std::string name =
+          "named task " + std::to_string(i) + " of round " + std::to_string(round);
       handles.push_back(
           rt.spawn({.name = name}, busy, other.get_scheduler(), rt.get_scheduler(), i));
     }

@@ -99,9 +99,7 @@ class Parked {
   void await_resume() const noexcept {}
 
   bool waits() const noexcept { return coroutine_.load(std::memory_order_acquire) != nullptr; }
-  void resume() {
-    std::coroutine_handle<>::from_address(coroutine_.exchange(nullptr)).resume();
-  }
+  void resume() { std::coroutine_handle<>::from_address(coroutine_.exchange(nullptr)).resume(); }
 
  private:
   std::atomic<void*> coroutine_{nullptr};

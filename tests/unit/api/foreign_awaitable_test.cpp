@@ -152,7 +152,7 @@ TEST_CASE("a task keeps its identity across a foreign wait, whichever thread end
     const task_id id = this_task::id();
     OnNewThread awaiter(1);
     co_await awaiter;
-    co_return this_task::id() == id && this_task::name() == "kept" &&
+    co_return this_task::id() == id&& this_task::name() == "kept" &&
         this_task::qos() == qos::background;
   };
   CHECK(rt.spawn(body(), {.qos = qos::background, .name = "kept"}).join());

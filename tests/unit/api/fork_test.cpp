@@ -95,9 +95,7 @@ TEST_CASE("in a forked child every use of the parent's runtime is a logic_error"
 
 TEST_CASE("in a forked child the runtime's destructor returns, in the parent it works as ever") {
   std::optional<runtime> rt(std::in_place, workers(2));
-  join_handle<> handle = rt->spawn([]() -> task<> {
-    co_await sleep_for(std::chrono::hours(1));
-  }());
+  join_handle<> handle = rt->spawn([]() -> task<> { co_await sleep_for(std::chrono::hours(1)); }());
   CHECK(in_child([&] {
           rt.reset();
           handle = {};
@@ -132,7 +130,8 @@ TEST_CASE("children forked while other threads spawn and end tasks never hang") 
   for (int t = 0; t < 3; ++t) {
     threads.emplace_back([&] {
       while (!end) {
-        joined += rt.spawn(forty_two(), {.name = "a name that does not fit into the string"}).join();
+        joined +=
+            rt.spawn(forty_two(), {.name = "a name that does not fit into the string"}).join();
         runtime brief(one_worker());
         joined += brief.block_on(forty_two());
       }
@@ -175,7 +174,9 @@ TEST_CASE("a forked child may create a runtime of its own") {
 #endif
 
 TEST_CASE("a runtime opens no descriptor, so none is inherited") {
-  { runtime(workers(0)).block_on(forty_two()); }
+  {
+    runtime(workers(0)).block_on(forty_two());
+  }
   const std::size_t before = descriptor_count();
   runtime rt(workers(0));
   rt.block_on(sleep_for(std::chrono::microseconds(10)));

@@ -101,9 +101,8 @@ TEST_CASE("every use of an empty handle is a logic_error that names the call") {
   CHECK(says(message_of<std::logic_error>([&] { empty.detach(); }), "detach"));
   runtime rt(one_worker());
   CHECK(says(message_of<std::logic_error>([&] {
-               rt.block_on([](join_handle<int>& handle) -> task<> {
-                 co_await std::move(handle);
-               }(empty));
+               rt.block_on(
+                   [](join_handle<int>& handle) -> task<> { co_await std::move(handle); }(empty));
              }),
              "co_await"));
   join_handle<int> source = rt.spawn(number(1));
@@ -124,7 +123,9 @@ TEST_CASE("detaching and dropping a handle let the task go on") {
   join_handle<> detached = rt.spawn(body(gate, ended));
   detached.detach();
   CHECK_FALSE(detached);
-  { const join_handle<> dropped = rt.spawn(body(gate, ended)); }
+  {
+    const join_handle<> dropped = rt.spawn(body(gate, ended));
+  }
   gate.open();
   rt.wait_idle();
   CHECK(ended.load() == 2);
@@ -194,7 +195,9 @@ TEST_CASE("a result nobody joins is destroyed with the handle, before or after t
     CHECK(live.load() == 1);
   }
   CHECK(live.load() == 0);
-  { const join_handle<Counted> handle = rt.spawn(make(live)); }
+  {
+    const join_handle<Counted> handle = rt.spawn(make(live));
+  }
   rt.wait_idle();
   CHECK(live.load() == 0);
 }

@@ -98,11 +98,11 @@ TEST_CASE("a task that is moved at every step spawns where it is, not where it w
 TEST_CASE("errno of a worker is its thread's own: runtime calls keep it") {
   runtime rt(one_worker());
   const int kept = rt.spawn({}, [] {
-    errno = 4711;
-    spawn(forty_two()).detach();
-    this_task::waker().wake();
-    return errno;
-  }).join();
+                       errno = 4711;
+                       spawn(forty_two()).detach();
+                       this_task::waker().wake();
+                       return errno;
+                     }).join();
   CHECK(kept == 4711);
 }
 
@@ -133,8 +133,7 @@ namespace {
 class Meddler {
  public:
   Meddler(runtime& rt, std::atomic<int>& done) : rt_(&rt), done_(&done) {}
-  Meddler(Meddler&& other) noexcept
-      : rt_(std::exchange(other.rt_, nullptr)), done_(other.done_) {}
+  Meddler(Meddler&& other) noexcept : rt_(std::exchange(other.rt_, nullptr)), done_(other.done_) {}
   Meddler& operator=(Meddler&&) = delete;
   ~Meddler() {
     if (rt_ == nullptr) return;
@@ -171,10 +170,14 @@ TEST_CASE("destructors of locals, arguments, results and functions may use the r
   rt.spawn(with_argument(Meddler(rt, done))).detach();
   rt.spawn(with_local()).detach();
   rt.spawn(with_result()).detach();
-  { const Meddler taken = rt.block_on(with_result()); }
+  {
+    const Meddler taken = rt.block_on(with_result());
+  }
   auto owner = [meddler = Meddler(rt, done)] { (void)meddler; };
   rt.spawn({}, std::move(owner)).detach();
-  { const task<> never = with_argument(Meddler(rt, done)); }
+  {
+    const task<> never = with_argument(Meddler(rt, done));
+  }
   rt.wait_idle();
   CHECK(done.load() == 7);
 }

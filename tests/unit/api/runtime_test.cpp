@@ -54,9 +54,9 @@ TEST_CASE("the most workers are 1024; more are refused with the limit") {
 }
 
 TEST_CASE("stack sizes outside 16 KiB to 1 GiB are refused with the range") {
-  for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{16 * 1024 - 1},
-                                  (std::size_t{1} << 30) + 1, std::size_t{1} << 40,
-                                  std::numeric_limits<std::size_t>::max()}) {
+  for (const std::size_t bytes :
+       {std::size_t{0}, std::size_t{1}, std::size_t{16 * 1024 - 1}, (std::size_t{1} << 30) + 1,
+        std::size_t{1} << 40, std::numeric_limits<std::size_t>::max()}) {
     runtime_options options = one_worker();
     options.stack_size = bytes;
     refused(options, std::to_string(bytes) + " bytes");
@@ -76,9 +76,13 @@ TEST_CASE("the least and the greatest stack work, and odd sizes are rounded up")
 TEST_CASE("names of up to 255 bytes are taken, longer ones refused with both lengths") {
   runtime_options options = one_worker();
   options.name = std::string(255, 'r');
-  { CHECK(runtime(options).block_on(forty_two()) == 42); }
+  {
+    CHECK(runtime(options).block_on(forty_two()) == 42);
+  }
   options.name = "";
-  { CHECK(runtime(options).block_on(forty_two()) == 42); }
+  {
+    CHECK(runtime(options).block_on(forty_two()) == 42);
+  }
   options.name = std::string(256, 'r');
   refused(options, "256");
   options.name = std::string(10'000, 'r');
@@ -92,10 +96,10 @@ TEST_CASE("worker threads carry the runtime's name and their index") {
   std::vector<std::string> found;
   for (std::size_t index = 0; index < 2; ++index) {
     found.push_back(rt.spawn({.core = index}, [] {
-      char name[16] = {};
-      ::pthread_getname_np(::pthread_self(), name, sizeof name);
-      return std::string(name);
-    }).join());
+                        char name[16] = {};
+                        ::pthread_getname_np(::pthread_self(), name, sizeof name);
+                        return std::string(name);
+                      }).join());
   }
   CHECK(found == std::vector<std::string>{"named/0", "named/1"});
 }

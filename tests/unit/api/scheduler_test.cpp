@@ -45,9 +45,8 @@ TEST_CASE("schedulers are values: copied, moved, compared, empty") {
 TEST_CASE("an empty scheduler says where to get one") {
   runtime rt(one_worker());
   CHECK(says(message_of<std::logic_error>([] { (void)scheduler().schedule(); }), "get_scheduler"));
-  CHECK(says(message_of<std::logic_error>([&] {
-               rt.block_on([]() -> task<> { co_await resume_on(scheduler()); }());
-             }),
+  CHECK(says(message_of<std::logic_error>(
+                 [&] { rt.block_on([]() -> task<> { co_await resume_on(scheduler()); }()); }),
              "empty"));
   CHECK(rt.block_on(forty_two()) == 42);
 }
@@ -101,8 +100,7 @@ TEST_CASE("a task moves to another runtime and back with name, class, id and res
     co_return trip;
   };
   spawn_options options{.qos = qos::background, .name = "traveller"};
-  const Trip trip =
-      home.spawn(options, body, away.get_scheduler(), home.get_scheduler()).join();
+  const Trip trip = home.spawn(options, body, away.get_scheduler(), home.get_scheduler()).join();
   CHECK(trip.moved);
   CHECK(trip.kept);
   home.wait_idle();
@@ -139,8 +137,7 @@ TEST_CASE("an external token stops a task after it has moved") {
     arrived = true;
     co_await sleep_for(std::chrono::hours(1));
   };
-  join_handle<> handle =
-      home.spawn({.stop_token = source.get_token()}, body, away.get_scheduler());
+  join_handle<> handle = home.spawn({.stop_token = source.get_token()}, body, away.get_scheduler());
   eventually("it has arrived", [&] { return arrived.load(); });
   source.request_stop();
   CHECK_THROWS_AS(handle.join(), operation_cancelled);
@@ -233,7 +230,7 @@ TEST_CASE("a scheduler outlives its runtime and then throws runtime_stopped") {
       refused = true;
     }
     co_await yield();
-    co_return refused && std::this_thread::get_id() == thread ? 1 : 0;
+    co_return refused&& std::this_thread::get_id() == thread ? 1 : 0;
   };
   CHECK(rt.spawn({}, body, dead).join() == 1);
   const Eager outside = [](scheduler there) -> Eager { co_await there.schedule(); }(dead);
@@ -246,8 +243,8 @@ TEST_CASE("a stopped runtime takes no more tasks, but finishes what it has") {
   runtime other(one_worker());
   other.request_stop();
   auto body = [](scheduler there) -> task<> { co_await resume_on(there); };
-  const std::string message = message_of<runtime_stopped>(
-      [&] { rt.spawn({}, body, other.get_scheduler()).join(); });
+  const std::string message =
+      message_of<runtime_stopped>([&] { rt.spawn({}, body, other.get_scheduler()).join(); });
   CHECK(says(message, "schedule"));
   other.wait_idle();
   CHECK(other.stats().total.spawned == 0);
@@ -259,8 +256,7 @@ TEST_CASE("a task that was asked to stop is not moved") {
   std::stop_source source;
   source.request_stop();
   auto body = [](scheduler there) -> task<> { co_await resume_on(there); };
-  join_handle<> handle =
-      rt.spawn({.stop_token = source.get_token()}, body, other.get_scheduler());
+  join_handle<> handle = rt.spawn({.stop_token = source.get_token()}, body, other.get_scheduler());
   CHECK_THROWS_AS(handle.join(), operation_cancelled);
   CHECK(other.stats().total.spawned == 0);
 }

@@ -211,7 +211,8 @@ TEST_CASE("a shutdown may begin at any instant: many tasks, no particular moment
   }
 }
 
-TEST_CASE("outside threads spawn while the runtime stops: accepted tasks run, the rest is refused") {
+TEST_CASE(
+    "outside threads spawn while the runtime stops: accepted tasks run, the rest is refused") {
   constexpr int kRounds = kSanitized ? 10 : 40;
   for (int i = 0; i < kRounds; ++i) {
     runtime rt(workers(2));
@@ -266,8 +267,8 @@ TEST_CASE("a task that spawns without end is told when the runtime stops") {
     rt.spawn({}, breeder).detach();
     eventually("it breeds", [&] { return spawned > 100; });
   }
-  // It was told by its spawn or cancelled in its yield; only the first is a failure.
-  CHECK(unhandled.load() == (told ? 1 : 0));
+  // It was told by its spawn or cancelled in its yield; to end by either is no failure.
+  CHECK(unhandled.load() == 0);
 }
 
 TEST_CASE("a runtime may be destroyed on its own worker: the last worker cleans up") {
@@ -318,9 +319,8 @@ TEST_CASE("a task of one runtime may own and destroy another") {
   const int result = outer.block_on([]() -> task<int> {
     auto inner = std::make_unique<runtime>(workers(2));
     join_handle<int> child = inner->spawn(forty_two());
-    join_handle<> sleeper = inner->spawn([]() -> task<> {
-      co_await sleep_for(std::chrono::hours(1));
-    }());
+    join_handle<> sleeper =
+        inner->spawn([]() -> task<> { co_await sleep_for(std::chrono::hours(1)); }());
     const int value = co_await std::move(child);
     inner.reset();
     co_return sleeper.done() ? value : 0;

@@ -21,7 +21,7 @@ task<bool> stays_on(std::size_t core, int polls) {
     stayed &= this_task::worker() == core;
     co_await yield();
   }
-  co_return stayed && this_task::worker() == core;
+  co_return stayed&& this_task::worker() == core;
 }
 
 }  // namespace
@@ -142,7 +142,7 @@ TEST_CASE("a pinned task comes back to its worker after every kind of wait") {
     stayed &= this_task::worker() == core;
     this_task::set_qos(qos::utility);
     co_await yield();
-    co_return stayed && this_task::worker() == core;
+    co_return stayed&& this_task::worker() == core;
   };
   std::vector<join_handle<bool>> handles;
   for (std::size_t i = 0; i < 20; ++i) {
@@ -237,9 +237,9 @@ TEST_CASE("options written inside a co_await expression are destroyed once") {
   const int sum = rt.block_on([](std::stop_source& stop) -> task<int> {
     int total = 0;
     for (int i = 0; i < 1000; ++i) {
-      total += co_await spawn(forty_two(), {.qos = qos::utility,
-                                            .name = "inside an expression",
-                                            .stop_token = stop.get_token()});
+      total += co_await spawn(
+          forty_two(),
+          {.qos = qos::utility, .name = "inside an expression", .stop_token = stop.get_token()});
     }
     co_return total;
   }(source));
@@ -254,8 +254,8 @@ TEST_CASE("options written inside a co_await expression are destroyed once") {
 TEST_CASE("options can be kept, copied, assigned and used again") {
   runtime rt(one_worker());
   std::stop_source source;
-  const spawn_options original{.qos = qos::background, .name = "kept",
-                               .stop_token = source.get_token()};
+  const spawn_options original{
+      .qos = qos::background, .name = "kept", .stop_token = source.get_token()};
   spawn_options copy = original;
   spawn_options assigned;
   assigned = copy;

@@ -75,11 +75,14 @@ TEST_CASE("spawn takes any function with arguments and owns copies of them") {
   CHECK(handle.join() == 8);
 
   auto box = std::make_unique<int>(6);
-  CHECK(rt.spawn({}, [](std::unique_ptr<int> owned) { return *owned; }, std::move(box)).join() == 6);
+  CHECK(
+      rt.spawn({}, [](std::unique_ptr<int> owned) { return *owned; }, std::move(box)).join() == 6);
 
   int place = 1;
-  int& back = rt.spawn({}, [](std::reference_wrapper<int> target) -> int& { return target; },
-                       std::ref(place)).join();
+  int& back =
+      rt.spawn(
+            {}, [](std::reference_wrapper<int> target) -> int& { return target; }, std::ref(place))
+          .join();
   CHECK(&back == &place);
 
   bool ran = false;

@@ -169,7 +169,7 @@ TEST_CASE("tasks that wait behind a long poll are stolen, and that is counted") 
     while (ran != 100 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
     const bool all = ran == 100;
     for (auto& handle : children) co_await std::move(handle);
-    co_return all && self.workers() == 2;
+    co_return all&& self.workers() == 2;
   };
   CHECK(rt.spawn({}, body, std::ref(rt)).join());
   rt.wait_idle();

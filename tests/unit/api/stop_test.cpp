@@ -17,7 +17,7 @@ struct Scene {
   runtime& rt;
   Gate closed{};  // stays closed
   std::stop_source source{};
-  std::atomic<std::size_t> step{0};      // the step the task is in, or about to enter
+  std::atomic<std::size_t> step{0};  // the step the task is in, or about to enter
   std::atomic<bool> all_passed{false};
 };
 
@@ -81,9 +81,15 @@ task<> nested_step(Scene& scene, bool blocks) { co_await sleep_step(scene, block
 
 const std::vector<NamedStep>& all_steps() {
   static const std::vector<NamedStep> steps = {
-      {"yield", yield_step},       {"sleep", sleep_step},     {"sleep of no time", no_sleep_step},
-      {"sleep_until", sleep_until_step}, {"suspend_until", gate_step}, {"join", join_step},
-      {"when_all", group_step},    {"schedule", schedule_step}, {"a nested task", nested_step},
+      {"yield", yield_step},
+      {"sleep", sleep_step},
+      {"sleep of no time", no_sleep_step},
+      {"sleep_until", sleep_until_step},
+      {"suspend_until", gate_step},
+      {"join", join_step},
+      {"when_all", group_step},
+      {"schedule", schedule_step},
+      {"a nested task", nested_step},
   };
   return steps;
 }
@@ -113,8 +119,7 @@ void stop_at_step(std::size_t step, Way way) {
   INFO("stopped at step " << step << ", " << all_steps()[step - 1].name);
   runtime rt(one_worker());
   Scene scene{.rt = rt};
-  join_handle<> handle =
-      rt.spawn(script(scene, step), {.stop_token = scene.source.get_token()});
+  join_handle<> handle = rt.spawn(script(scene, step), {.stop_token = scene.source.get_token()});
   eventually("the step is reached", [&] { return scene.step == step; });
   switch (way) {
     case Way::handle: handle.request_stop(); break;
@@ -154,8 +159,8 @@ TEST_CASE("a task that was asked to stop before a step does not pass it") {
     INFO("stopped before step " << step << ", " << all_steps()[step - 1].name);
     runtime rt(one_worker());
     Scene scene{.rt = rt};
-    join_handle<> handle = rt.spawn(script_stopped_before(scene, step),
-                                    {.stop_token = scene.source.get_token()});
+    join_handle<> handle =
+        rt.spawn(script_stopped_before(scene, step), {.stop_token = scene.source.get_token()});
     CHECK_THROWS_AS(handle.join(), operation_cancelled);
     CHECK(scene.step.load() == step);
     CHECK_FALSE(scene.all_passed.load());
@@ -233,8 +238,7 @@ TEST_CASE("one token stops thousands of tasks in every kind of wait") {
   std::vector<join_handle<>> handles;
   for (int i = 0; i < kEach; ++i) {
     for (const NamedStep& step : all_steps()) {
-      handles.push_back(
-          rt.spawn(step.run(scene, true), {.stop_token = scene.source.get_token()}));
+      handles.push_back(rt.spawn(step.run(scene, true), {.stop_token = scene.source.get_token()}));
     }
   }
   scene.source.request_stop();

@@ -102,9 +102,8 @@ TEST_CASE("a result is moved to its awaiter, never copied, and destroyed once") 
 
   std::atomic<int> live{0};
   rt.block_on([](std::atomic<int>& count) -> task<> {
-    const Counted kept = co_await [](std::atomic<int>& c) -> task<Counted> {
-      co_return Counted(c);
-    }(count);
+    const Counted kept =
+        co_await [](std::atomic<int>& c) -> task<Counted> { co_return Counted(c); }(count);
     CHECK(count.load() == 1);
   }(live));
   CHECK(live.load() == 0);
@@ -179,7 +178,7 @@ TEST_CASE("an awaited child is part of its parent: same identity, no poll of its
         bool same_identity = true;
         for (int i = 0; i < 1000; ++i) {
           same_identity &= co_await [](task_id expected) -> task<bool> {
-            co_return this_task::id() == expected && this_task::name() == "parent" &&
+            co_return this_task::id() == expected&& this_task::name() == "parent" &&
                 this_task::qos() == qos::utility;
           }(id);
         }

@@ -14,9 +14,7 @@ namespace {
 /// Calls every function of this_task; the messages of those that threw std::logic_error.
 std::vector<std::string> refusals() {
   std::vector<std::string> messages;
-  const auto attempt = [&](auto call) {
-    messages.push_back(message_of<std::logic_error>(call));
-  };
+  const auto attempt = [&](auto call) { messages.push_back(message_of<std::logic_error>(call)); };
   attempt([] { (void)this_task::id(); });
   attempt([] { (void)this_task::name(); });
   attempt([] { (void)this_task::qos(); });
@@ -239,9 +237,8 @@ TEST_CASE("stopping the runtime reaches every token, and those of later tasks no
     CHECK(second.stop_requested());
   }
   runtime next(one_worker());
-  CHECK_FALSE(next.block_on([]() -> task<bool> {
-    co_return this_task::stop_token().stop_requested();
-  }()));
+  CHECK_FALSE(
+      next.block_on([]() -> task<bool> { co_return this_task::stop_token().stop_requested(); }()));
 }
 
 TEST_CASE("a task that asks for its token while the runtime stops gets a stopped one or is told") {

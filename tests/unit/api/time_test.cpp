@@ -131,8 +131,9 @@ TEST_CASE("the longest durations last until the task is asked to stop") {
 
 TEST_CASE("a duration that is not a number is refused") {
   const auto nan = std::numeric_limits<double>::quiet_NaN();
-  CHECK(says(message_of<std::invalid_argument>([&] { sleep_for(std::chrono::duration<double>(nan)); }),
-             "not a number"));
+  CHECK(says(
+      message_of<std::invalid_argument>([&] { sleep_for(std::chrono::duration<double>(nan)); }),
+      "not a number"));
   runtime rt(one_worker());
   CHECK_THROWS_AS(rt.block_on([]() -> task<> {
     co_await sleep_for(std::chrono::duration<float>(std::numeric_limits<float>::quiet_NaN()));
@@ -185,7 +186,8 @@ TEST_CASE("stop requests race with expiring timers: each sleep ends once, either
   int ended = 0;
   int cancelled = 0;
   for (int i = 0; i < kRounds; ++i) {
-    join_handle<Clock::duration> handle = rt.spawn(measured(std::chrono::microseconds(20 + i % 60)));
+    join_handle<Clock::duration> handle =
+        rt.spawn(measured(std::chrono::microseconds(20 + i % 60)));
     const auto until = Clock::now() + std::chrono::microseconds(i % 80);
     while (Clock::now() < until) std::this_thread::yield();
     handle.request_stop();

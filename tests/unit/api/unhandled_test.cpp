@@ -95,7 +95,9 @@ TEST_CASE("a detached task that fails goes to the hook exactly once, with its na
 TEST_CASE("a handle dropped before or after the failure reports it; a joined one does not") {
   Report report;
   runtime rt(reporting_to(report));
-  { const join_handle<> before = rt.spawn(throws_standard(), {.name = "before"}); }
+  {
+    const join_handle<> before = rt.spawn(throws_standard(), {.name = "before"});
+  }
   rt.wait_idle();
   CHECK(report.names == std::vector<std::string>{"before"});
   {
@@ -138,15 +140,16 @@ TEST_CASE("an exception from an argument's destructor is reported and the result
   CHECK(rt.block_on(throws_from_argument(Thrower())) == 5);
   rt.spawn(throws_from_argument(Thrower())).detach();
   rt.wait_idle();
-  CHECK(rt.block_on([]() -> task<int> {
-    co_return co_await throws_from_argument(Thrower());
-  }()) == 5);
+  CHECK(rt.block_on([]() -> task<int> { co_return co_await throws_from_argument(Thrower()); }()) ==
+        5);
   CHECK(rt.block_on([]() -> task<int> {
     auto [a, b] =
         co_await when_all(throws_from_argument(Thrower()), throws_from_argument(Thrower()));
     co_return a + b;
   }()) == 10);
-  { const task<int> never = throws_from_argument(Thrower()); }
+  {
+    const task<int> never = throws_from_argument(Thrower());
+  }
   CHECK(rt.block_on(forty_two()) == 42);
   const std::string text = capture.text();
   CHECK(times(text, "from a destructor") == 6);

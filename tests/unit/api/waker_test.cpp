@@ -74,7 +74,8 @@ TEST_CASE("a task is not suspended at all if it is ready already, and arm is not
   CHECK_FALSE(armed);
 }
 
-TEST_CASE("a task may wake itself while it arms, and a waker may be called from arm on any thread") {
+TEST_CASE(
+    "a task may wake itself while it arms, and a waker may be called from arm on any thread") {
   runtime rt(workers(2));
   constexpr int kRounds = kSanitized ? 200 : 2000;
   const int rounds = rt.block_on([]() -> task<int> {

@@ -147,7 +147,7 @@ TEST_CASE("children inherit their parent's class") {
   auto body = []() -> task<bool> {
     const auto same_class = []() -> task<bool> { co_return this_task::qos() == qos::background; };
     auto [a, b] = co_await when_all(same_class(), same_class());
-    co_return a && b;
+    co_return a&& b;
   };
   CHECK(rt.spawn(body(), {.qos = qos::background}).join());
 }
@@ -239,8 +239,7 @@ TEST_CASE("a parent that was asked to stop before starts none of its children") 
   auto parent = [&]() -> task<> {
     co_await when_all(child(Counted(live), tally), child(Counted(live), tally));
   };
-  CHECK_THROWS_AS(rt.spawn({.stop_token = source.get_token()}, parent).join(),
-                  operation_cancelled);
+  CHECK_THROWS_AS(rt.spawn({.stop_token = source.get_token()}, parent).join(), operation_cancelled);
   CHECK(tally.started.load() == 0);
   CHECK(live.load() == 0);
   rt.wait_idle();

@@ -13,8 +13,16 @@ namespace {
 
 /// The edges, and a few hundred words of each density.
 std::vector<Word> sample_words() {
-  std::vector<Word> words{0, 1, 2, 3, ~Word{0}, ~Word{1}, Word{1} << 63, ~(Word{1} << 63),
-                          0x5555555555555555ull, 0xaaaaaaaaaaaaaaaaull};
+  std::vector<Word> words{0,
+                          1,
+                          2,
+                          3,
+                          ~Word{0},
+                          ~Word{1},
+                          Word{1} << 63,
+                          ~(Word{1} << 63),
+                          0x5555555555555555ull,
+                          0xaaaaaaaaaaaaaaaaull};
   for (unsigned i = 0; i < 64; ++i) words.push_back(Word{1} << i);
   Rng rng(7);
   for (int i = 0; i < 200; ++i) {

@@ -21,9 +21,9 @@ struct ChildEnd {
   std::string text;   // what it wrote to stderr
 };
 
-/// Runs `body` in a fork of this process and waits for it. The child exits with 0 if `body` returns.
-/// Faults kill the child plainly, also under a sanitizer, which would otherwise turn them into a
-/// report of its own.
+/// Runs `body` in a fork of this process and waits for it. The child exits with 0 if `body`
+/// returns. Faults kill the child plainly, also under a sanitizer, which would otherwise turn them
+/// into a report of its own.
 template <class Body>
 ChildEnd in_child(Body&& body) {
   int pipe_ends[2];
@@ -52,7 +52,8 @@ ChildEnd in_child(Body&& body) {
   return end;
 }
 
-/// An environment number that scales how long a test tries, e.g. PACELINE_TEST_SCALE=100; 1 without.
+/// An environment number that scales how long a test tries, e.g. PACELINE_TEST_SCALE=100; 1
+/// without.
 inline std::size_t test_scale() {
   const char* text = std::getenv("PACELINE_TEST_SCALE");
   const long scale = text == nullptr ? 1 : std::strtol(text, nullptr, 10);

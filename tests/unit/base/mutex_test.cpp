@@ -41,8 +41,12 @@ TEST_CASE("locks taken in the order of their ranks leave no mark") {
   }
   {
     // Not nested: any order will do.
-    { LockGuard c(inner); }
-    { LockGuard a(outer); }
+    {
+      LockGuard c(inner);
+    }
+    {
+      LockGuard a(outer);
+    }
   }
   {
     UniqueLock b(middle);
@@ -59,7 +63,8 @@ TEST_CASE("ranks are counted for each thread on its own") {
   LockGuard mine(inner);
   bool reached = false;
   std::thread other([&] {
-    LockGuard theirs(outer);  // lower than what the main thread holds, which is none of our business
+    LockGuard theirs(
+        outer);  // lower than what the main thread holds, which is none of our business
     reached = true;
   });
   other.join();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves what one core runs, in which order: budgets, the shares of the classes, foreign coroutines,
-// stolen tasks between own ones, and the end of a task. One thread; real coroutines.
+// Proves what one core runs, in which order: budgets, the shares of the classes, foreign
+// coroutines, stolen tasks between own ones, and the end of a task. One thread; real coroutines.
 #include "exec/executor_runtime.hpp"
 
 #include <array>

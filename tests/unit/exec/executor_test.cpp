@@ -48,7 +48,9 @@ TEST_CASE("tasks run on a stack of their own and every batch on the same one") {
 
 TEST_CASE("an executor that never ran can be retired") {
   machine::trim_stacks();
-  { Desk desk; }
+  {
+    Desk desk;
+  }
   REQUIRE(machine::trim_stacks() == 1);  // its stack came back
 }
 

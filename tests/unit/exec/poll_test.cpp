@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves every way a claim can go, with a scripted host in place of coroutines: each phase the claim
-// can meet, each verdict of may_resume, each rest, and a claim by somebody else in between.
+// Proves every way a claim can go, with a scripted host in place of coroutines: each phase the
+// claim can meet, each verdict of may_resume, each rest, and a claim by somebody else in between.
 #include "exec/poll.hpp"
 
 #include <string>

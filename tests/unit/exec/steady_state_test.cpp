@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves that polling allocates nothing in steady state (statement 13): tasks that yield, sleep, wake
-// each other, await nested tasks, spawn and join. Counted are every operator new and delete of the
-// process and every mapping the runtime makes (its slabs and slots come from there).
+// Proves that polling allocates nothing in steady state (statement 13): tasks that yield, sleep,
+// wake each other, await nested tasks, spawn and join. Counted are every operator new and delete of
+// the process and every mapping the runtime makes (its slabs and slots come from there).
 //
 // A program of its own, because it replaces the global operators and wraps mmap when linked.
 #include <array>
@@ -181,14 +181,14 @@ TEST_CASE("tasks that wake each other through wakers allocate nothing") {
       Counted before{};
       for (int i = 0; i < rounds; ++i) {
         if (i == measured_from) before = count();
-        auto turn = paceline::suspend_until(
-            [&side, mine]() noexcept { return side.load() == mine; },
-            [&seats, &side, mine](paceline::waker self) {
-              Seat& seat = seats[static_cast<std::size_t>(mine)];
-              if (!seat.known.load()) seat.waker = self;
-              seat.known.store(true);
-              if (side.load() == mine) self.wake();
-            });
+        auto turn =
+            paceline::suspend_until([&side, mine]() noexcept { return side.load() == mine; },
+                                    [&seats, &side, mine](paceline::waker self) {
+                                      Seat& seat = seats[static_cast<std::size_t>(mine)];
+                                      if (!seat.known.load()) seat.waker = self;
+                                      seat.known.store(true);
+                                      if (side.load() == mine) self.wake();
+                                    });
         co_await std::move(turn);
         side.store(1 - mine);
         Seat& other = seats[static_cast<std::size_t>(1 - mine)];

@@ -77,8 +77,10 @@ TEST_CASE("the limit of the own group counts in version 2") {
 
 TEST_CASE("the tightest limit on the way to the root counts") {
   Tree tree;
-  tree.v2("a/b/c", "300000 100000").v2("a/b", "max 100000").v2("a", "150000 100000").v2(
-      ".", "800000 100000");
+  tree.v2("a/b/c", "300000 100000")
+      .v2("a/b", "max 100000")
+      .v2("a", "150000 100000")
+      .v2(".", "800000 100000");
   REQUIRE(tree.quota("0::/a/b/c\n") == 1.5);
   REQUIRE(tree.quota("0::/a\n") == 1.5);
   REQUIRE(tree.quota("0::/other\n") == 8.0);

@@ -133,7 +133,9 @@ TEST_CASE("many fibers entered in random order do not mix") {
 
 TEST_CASE("a fiber that was never entered can be destroyed") {
   bool ran = false;
-  { Routine routine([&](Routine&) { ran = true; }); }
+  {
+    Routine routine([&](Routine&) { ran = true; });
+  }
   REQUIRE_FALSE(ran);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves the frame slab on one thread: all sizes, no block handed out twice, memory that comes back.
-// Frees from other threads: frame_remote_test.cpp.
+// Proves the frame slab on one thread: all sizes, no block handed out twice, memory that comes
+// back. Frees from other threads: frame_remote_test.cpp.
 #include "machine/frame_heap.hpp"
 
 #include <algorithm>
@@ -45,7 +45,8 @@ TEST_CASE("a block of every size is aligned, whole and in a chunk of its heap") 
     REQUIRE(chunk.owner == &*heap);
     REQUIRE(chunk.block_bytes >= bytes);
     REQUIRE(chunk.block_bytes < bytes + FrameHeap::kGrain);
-    REQUIRE(static_cast<char*>(block) + bytes <= reinterpret_cast<const char*>(&chunk) + Chunk::kBytes);
+    REQUIRE(static_cast<char*>(block) + bytes <=
+            reinterpret_cast<const char*>(&chunk) + Chunk::kBytes);
   }
   for (Frame& frame : frames) REQUIRE(frame.intact());
   for (Frame& frame : frames) heap->free(frame.block);

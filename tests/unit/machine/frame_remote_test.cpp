@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves that frames freed by other threads come back to the heap they belong to: in batches, in any
-// order, while their owner goes on, and all of them in the end.
+// Proves that frames freed by other threads come back to the heap they belong to: in batches, in
+// any order, while their owner goes on, and all of them in the end.
 #include <array>
 #include <atomic>
 #include <memory>

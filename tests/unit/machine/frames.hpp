@@ -22,9 +22,8 @@ struct Frame {
       : Frame(heap.allocate(size), size, number) {}
 
   bool intact() {
-    return each_byte([](const unsigned char& byte, unsigned char expected) {
-      return byte == expected;
-    });
+    return each_byte(
+        [](const unsigned char& byte, unsigned char expected) { return byte == expected; });
   }
 
   void* block;

@@ -128,7 +128,8 @@ TEST_CASE("each thread has a record of its own and an empty one at its start") {
 }
 
 TEST_CASE("a thread shows the first fifteen bytes of its name") {
-  for (const std::string name : {"", "short", "paceline/1023", "a name of more than fifteen bytes"}) {
+  for (const std::string name :
+       {"", "short", "paceline/1023", "a name of more than fifteen bytes"}) {
     struct Shared {
       const std::string& name;
       char shown[64] = {};
@@ -148,7 +149,8 @@ TEST_CASE("mapped memory is zero, aligned as asked and can be given back in part
   const std::size_t page = machine::page_size();
   REQUIRE(page >= 4096);
   REQUIRE((page & (page - 1)) == 0);
-  for (const std::size_t alignment : {page, 2 * page, std::size_t{64 * 1024}, std::size_t{2} << 20}) {
+  for (const std::size_t alignment :
+       {page, 2 * page, std::size_t{64 * 1024}, std::size_t{2} << 20}) {
     const std::size_t bytes = 8 * page;
     auto* memory = static_cast<unsigned char*>(machine::map(bytes, alignment));
     REQUIRE(memory != nullptr);
@@ -157,7 +159,8 @@ TEST_CASE("mapped memory is zero, aligned as asked and can be given back in part
     std::memset(memory, 0xff, bytes);
     machine::discard(memory + page, 2 * page);
     REQUIRE(memory[page - 1] == 0xff);
-    REQUIRE(std::count(memory + page, memory + 3 * page, 0) == static_cast<std::ptrdiff_t>(2 * page));
+    REQUIRE(std::count(memory + page, memory + 3 * page, 0) ==
+            static_cast<std::ptrdiff_t>(2 * page));
     REQUIRE(memory[3 * page] == 0xff);
     machine::unmap(memory, bytes);
   }

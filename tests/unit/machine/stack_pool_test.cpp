@@ -30,9 +30,9 @@ namespace {
 
 TEST_CASE("a stack has at least the size asked for, in whole pages") {
   const std::size_t page = page_size();
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{100}, page - 1, page, page + 1,
-                                  3 * page + 7, std::size_t{16 * 1024}, std::size_t{256 * 1024},
-                                  std::size_t{1} << 30}) {
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{100}, page - 1, page, page + 1, 3 * page + 7,
+        std::size_t{16 * 1024}, std::size_t{256 * 1024}, std::size_t{1} << 30}) {
     const StackLease stack = lease_stack(bytes);
     REQUIRE(stack.bytes() >= bytes);
     REQUIRE(stack.bytes() < bytes + page);
@@ -56,7 +56,9 @@ TEST_CASE("the page below a stack traps") {
 
 TEST_CASE("a stack that comes out of the pool still traps below") {
   trim_stacks();
-  { const StackLease first = lease_stack(48 * 1024); }
+  {
+    const StackLease first = lease_stack(48 * 1024);
+  }
   const StackLease again = lease_stack(48 * 1024);
   const auto end = in_child([&] { static_cast<volatile char*>(again.bottom())[-1] = 1; });
   REQUIRE(end.signal == SIGSEGV);

@@ -163,7 +163,7 @@ TEST_CASE("work behind a running task calls a helper when it is worth a wake") {
   help_wanted(busy, 2);
   REQUIRE(called());
   // A single task, or many tiny ones, call somebody only if no watcher looks after them.
-  house.hub().watcher = 1;
+  house.hub().watcher = Hub::watched_by(1);
   help_wanted(busy, 1);
   REQUIRE_FALSE(called());
   busy.poll_ns = 100;
@@ -171,7 +171,7 @@ TEST_CASE("work behind a running task calls a helper when it is worth a wake") {
   REQUIRE_FALSE(called());
   help_wanted(busy, 200);
   REQUIRE(called());
-  house.hub().watcher = 0;
+  house.hub().watcher = Hub::kNobody;
   help_wanted(busy, 1);
   REQUIRE(called());
   // A napping thief says that its raids do not pay.
@@ -185,7 +185,7 @@ TEST_CASE("work behind a running task calls a helper when it is worth a wake") {
 TEST_CASE("what was sent and not yet seen counts as waiting") {
   House house(2);
   house.sleep(1);
-  house.hub().watcher = 1;
+  house.hub().watcher = Hub::watched_by(1);
   Seat& busy = house.seat(0);
   work_added(busy, false);
   REQUIRE(house.seat(1).park == Seat::kAsleep);
@@ -193,7 +193,7 @@ TEST_CASE("what was sent and not yet seen counts as waiting") {
   work_added(busy, false);
   REQUIRE(house.wake_up(1) == Seat::kCalled);
   end_search(house.hub());
-  house.hub().watcher = 0;
+  house.hub().watcher = Hub::kNobody;
   busy.inflow = 0;
 }
 
@@ -216,7 +216,6 @@ TEST_CASE("seats and hubs come back from the pool as good as new") {
   seat->remote_coalesced = 7;
   seat->inflow = 8;
   seat->load = 9;
-  seat->next_timer = 10;
   recycle_seat(seat);
   recycle_hub(hub);
   Hub* again = acquire_hub(7);
@@ -230,7 +229,6 @@ TEST_CASE("seats and hubs come back from the pool as good as new") {
   REQUIRE(same->hub == again);
   REQUIRE(same->remote_wakes + same->remote_stale + same->remote_coalesced == 0);
   REQUIRE(same->inflow + same->load == 0);
-  REQUIRE(same->next_timer == kForever);
   recycle_seat(same);
   recycle_hub(again);
 }

@@ -54,7 +54,7 @@ TEST_CASE("as many tokens are consumed as were posted over a hundred thousand pa
   const std::size_t pairs = 100'000 * paceline_test::test_scale();
   House house(kWorkers);
   struct alignas(64) Desk {
-    std::atomic<std::uint64_t> sent{0};   // work items, the "bits" of this test
+    std::atomic<std::uint64_t> sent{0};  // work items, the "bits" of this test
     std::atomic<std::uint64_t> taken{0};
     std::uint64_t sleeps = 0;
     std::uint64_t consumed = 0;
@@ -183,8 +183,7 @@ TEST_CASE("helpers that are called answer, and no search is counted for ever") {
   for (unsigned w = 1; w < kWorkers; ++w) {
     threads.emplace_back([&, w] {
       while (!done.load()) {
-        const Wakeup end =
-            park(house.hub(), house.seat(w), kForever, [&] { return done.load(); });
+        const Wakeup end = park(house.hub(), house.seat(w), kForever, [&] { return done.load(); });
         if (end.token != Seat::kCalled) continue;
         end_search(house.hub());
         answered.fetch_add(1);

@@ -69,9 +69,9 @@ TEST_CASE("a quota is rounded up and never below one worker") {
 }
 
 TEST_CASE("a quota above the machine or beyond reason limits nothing") {
-  for (const double quota : {8.5, 100.0, 1e9, 1.8446744073709552e19, 1e20, 1e300,
-                             std::numeric_limits<double>::max(),
-                             std::numeric_limits<double>::infinity()}) {
+  for (const double quota :
+       {8.5, 100.0, 1e9, 1.8446744073709552e19, 1e20, 1e300, std::numeric_limits<double>::max(),
+        std::numeric_limits<double>::infinity()}) {
     REQUIRE(plan_workers(0, true, cpus(8), quota).workers == 8);
     REQUIRE(plan_workers(0, true, cpus(8), quota).pin);
   }

@@ -39,7 +39,8 @@ class Arena {
 
   void wake_some(Rng& rng) {
     Slot& slot = *slots[rng.below(slots.size())];
-    accounts_[slot.id.load(std::memory_order_relaxed)].woken.fetch_add(1, std::memory_order_relaxed);
+    accounts_[slot.id.load(std::memory_order_relaxed)].woken.fetch_add(1,
+                                                                       std::memory_order_relaxed);
     wake(slot, 1);
   }
 

@@ -37,9 +37,8 @@ std::vector<Slot*> slots_of(const Haul& haul) {
 
 std::size_t ready_count(TaskCollection& collection) {
   std::size_t found = 0;
-  collection.each_page([&](Group& group, unsigned page) {
-    found += count(group.pages[page].ready());
-  });
+  collection.each_page(
+      [&](Group& group, unsigned page) { found += count(group.pages[page].ready()); });
   return found;
 }
 
@@ -172,7 +171,8 @@ TEST_CASE("looking whether to steal neither takes a bit nor moves the cursors") 
   REQUIRE(cursors[Home::kClass].page == kGroupPages - 1);
 }
 
-TEST_CASE("a raid looks at a bounded number of pages, however many are flagged in how many classes") {
+TEST_CASE(
+    "a raid looks at a bounded number of pages, however many are flagged in how many classes") {
   Home home;
   for (unsigned c = 0; c < paceline::qos_count; ++c) {
     for (int page = 0; page < 150; ++page) ready_page(home, 1, Role::home, c);

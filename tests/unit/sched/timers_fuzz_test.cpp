@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves the timer wheel against an ordered multimap: random arms, cancels and looks, with deadlines
-// of every size, must fire the same timers at the same looks (failure L15).
+// Proves the timer wheel against an ordered multimap: random arms, cancels and looks, with
+// deadlines of every size, must fire the same timers at the same looks (failure L15).
 #include <algorithm>
 #include <map>
 #include <vector>

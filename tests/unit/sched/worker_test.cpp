@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves the worker's loop from outside: it rests when there is nothing, runs what is visible, looks
-// after time and inbox beside busy tasks, and others step in for a worker that cannot.
+// Proves the worker's loop from outside: it rests when there is nothing, runs what is visible,
+// looks after time and inbox beside busy tasks, and others step in for a worker that cannot.
 #include <atomic>
 #include <chrono>
 #include <coroutine>

@@ -44,16 +44,16 @@ TEST_CASE("a slot's address tells its group, page, bit, class and port") {
       REQUIRE(group.home().collection == &home.collection(c));
       REQUIRE(group.home().groups[group.index].load() == &group);
       REQUIRE(group.home().collection->class_index() == c);
-      REQUIRE(&port_of(*slot) == &home.port);
+      REQUIRE(is_home(*slot, home.port));
     }
   }
 }
 
 TEST_CASE("a fresh slot is vacant with generation one or more") {
   Home home;
-  for (Slot* slot : {home.collection().allocate_home(),
-                     home.collection().allocate_shared(Role::shared),
-                     home.collection().allocate_shared(Role::pinned)}) {
+  for (Slot* slot :
+       {home.collection().allocate_home(), home.collection().allocate_shared(Role::shared),
+        home.collection().allocate_shared(Role::pinned)}) {
     REQUIRE(slot != nullptr);
     REQUIRE(StateWord::phase_of(slot->state.peek()) == Phase::vacant);
     REQUIRE(StateWord::generation_of(slot->state.peek()) >= 1);

@@ -71,7 +71,7 @@ TEST_CASE("a dormant group is used again before new memory is asked for") {
       REQUIRE(std::set<Slot*>(again.begin(), again.end()) == before);
       for (Slot* slot : again) {
         REQUIRE(Group::of(*slot).role == role);
-        REQUIRE(&port_of(*slot) == &home.port);
+        REQUIRE(is_home(*slot, home.port));
       }
       end_all(again);
       home.collection().trim();

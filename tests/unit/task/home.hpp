@@ -55,9 +55,8 @@ class Home {
   Home& operator=(const Home&) = delete;
   ~Home() {
     for (core::TaskCollection& each : port.collections) {
-      each_group(each, [](core::Group& group) {
-        core::machine::unmap(&group, sizeof(core::Group));
-      });
+      each_group(each,
+                 [](core::Group& group) { core::machine::unmap(&group, sizeof(core::Group)); });
       for (unsigned s = 0; s < each.segment_count(); ++s) delete each.segment_at(s);
     }
     GroupMemory::left = GroupMemory::kPlenty;

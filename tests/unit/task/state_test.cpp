@@ -151,8 +151,8 @@ TEST_CASE("a slot whose generation is used up is never handed out again") {
 }
 
 TEST_CASE("pack and unpack agree at the extremes of both fields") {
-  const std::uint64_t generations[] = {0, 1, 255, 256, StateWord::kGenerationMax - 1,
-                                       StateWord::kGenerationMax};
+  const std::uint64_t generations[] = {
+      0, 1, 255, 256, StateWord::kGenerationMax - 1, StateWord::kGenerationMax};
   for (const std::uint64_t g : generations) {
     for (const Phase p : kPhases) {
       const std::uint64_t word = StateWord::pack(g, p);

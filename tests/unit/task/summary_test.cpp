@@ -131,9 +131,8 @@ struct Play {
 std::size_t ready_bits(Home& home) {
   std::size_t found = 0;
   for (TaskCollection& collection : home.port.collections) {
-    collection.each_page([&](Group& group, unsigned page) {
-      found += count(group.pages[page].ready());
-    });
+    collection.each_page(
+        [&](Group& group, unsigned page) { found += count(group.pages[page].ready()); });
   }
   return found;
 }
@@ -192,12 +191,12 @@ TEST_CASE("the auditor sees a bit whose summary is missing") {
   Group& group = Group::of(slot);
   group.ready.store(0);
   REQUIRE(unreachable(home) == "page 0");
-  raise(group, group.home(), group.page_index(slot));
+  raise(group, group.home(), group.index.load(), group.page_index(slot));
   group.home().ready.store(0);
   REQUIRE(unreachable(home) == "group 0");
-  raise(group, group.home(), group.page_index(slot));
+  raise(group, group.home(), group.index.load(), group.page_index(slot));
   home.port.classes.store(0);
   REQUIRE(unreachable(home) == "class 3");
-  raise(group, group.home(), group.page_index(slot));
+  raise(group, group.home(), group.index.load(), group.page_index(slot));
   REQUIRE(unreachable(home) == "");
 }

@@ -138,9 +138,9 @@ TEST_CASE("a bit that rises behind the cursor waits until all others were served
   notify(page_behind);
   notify(slot_behind);
   const auto rest = drain(sweep);
-  const std::vector<Slot*> expected{&slot_at(home, 1, 20), &slot_at(home, 2, 10),
-                                    &slot_at(home, 2, 20), &slot_at(home, 3, 10),
-                                    &slot_at(home, 3, 20), &page_behind, &slot_behind};
+  const std::vector<Slot*> expected{
+      &slot_at(home, 1, 20), &slot_at(home, 2, 10), &slot_at(home, 2, 20), &slot_at(home, 3, 10),
+      &slot_at(home, 3, 20), &page_behind,          &slot_behind};
   REQUIRE(rest == expected);
 }
 
