@@ -94,7 +94,7 @@ class join_handle {
   /// Has the task ended? Then join() returns at once.
   bool done() const {
     require_held("done");
-    return frame_.promise().link.load(std::memory_order_acquire) == detail::join_word::done;
+    return frame_.promise().link.load(std::memory_order_acquire) == detail::join_word::done;  // M13
   }
 
   task_id id() const {

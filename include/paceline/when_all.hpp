@@ -70,7 +70,7 @@ class WhenAllBase : public NativeAwaiter {
   /// Rethrows the first failure. The others' exceptions are dropped: they were asked to stop.
   void rethrow_first() {
     if (cancelled_) throw operation_cancelled();
-    const std::size_t failed = group_.first_failed.load(std::memory_order_acquire);
+    const std::size_t failed = group_.first_failed.load(std::memory_order_acquire);  // M15
     if (failed != JoinGroup::kNoFailure) std::rethrow_exception(group_.children[failed]->error);
   }
 

@@ -55,6 +55,7 @@ void release_promise(PromiseBase& promise) noexcept {
     if (extras->name != nullptr) core::retire_name(extras->name);
     delete extras;
   }
+  // M16
   const std::uintptr_t stop = promise.stop.load(std::memory_order_acquire) & ~std::uintptr_t{1};
   if (auto* record = reinterpret_cast<StopRecord*>(stop)) {
     if (core::RuntimeCore* runtime = core::RuntimeCore::find(record->runtime_id)) {
@@ -142,7 +143,7 @@ void end_stay(ForeignStay& stay) noexcept {
 
 void complete_stay(ForeignStay& stay) noexcept {
   // Where the task lives now: a task that ran inside the foreign code may have moved it.
-  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};
+  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};  // M16
   complete(stay);
 }
 
@@ -158,7 +159,7 @@ void join_blocking(PromiseBase& promise, const char* caller) {
     throw std::logic_error(std::string(caller) +
                            " on a worker would block it: co_await the handle instead");
   }
-  if (promise.link.load(std::memory_order_acquire) == join_word::done) return;
+  if (promise.link.load(std::memory_order_acquire) == join_word::done) return;  // M13
   if (core::RuntimeCore* runtime =
           core::RuntimeCore::find(promise.runtime_id.load(std::memory_order_relaxed))) {
     const std::unique_ptr<core::RuntimeCore, void (*)(core::RuntimeCore*)> hold(
@@ -170,20 +171,20 @@ void join_blocking(PromiseBase& promise, const char* caller) {
   // Release publishes the waiter; acquire, if the task has ended, its result.
   if (!promise.link.compare_exchange_strong(
           none, reinterpret_cast<std::uintptr_t>(&waiter) | join_word::tag_thread,
-          std::memory_order_acq_rel, std::memory_order_acquire)) {
+          std::memory_order_acq_rel, std::memory_order_acquire)) {  // M13
     return;
   }
   // Acquire. Pairs: publish_end. Publishes: the result.
-  while (waiter.done.load(std::memory_order_acquire) == 0) {
+  while (waiter.done.load(std::memory_order_acquire) == 0) {  // M14
     core::machine::park(waiter.done, 0, core::kForever);
   }
 }
 
 void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept {
-  std::uintptr_t word = promise.link.load(std::memory_order_acquire);
+  std::uintptr_t word = promise.link.load(std::memory_order_acquire);  // M13
   if (word != join_word::done) {
     // Acq_rel. Pairs: publish_end. Whoever comes second frees the frame.
-    word = promise.link.exchange(join_word::detached, std::memory_order_acq_rel);
+    word = promise.link.exchange(join_word::detached, std::memory_order_acq_rel);  // M13
   }
   if (word != join_word::done || promise.abandoned) return;
   if (promise.error && !promise.error_seen) {

@@ -57,7 +57,7 @@ void runtime::dump_tasks(std::ostream& out) const {
     } else if (StateWord::phase_of(slot.state.peek()) == Phase::vacant) {
       return;  // it ended while we looked
     }
-    const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);
+    const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
     out << fmt::format("task {:>6}  {:<7}  {:<16}  worker {:>3}  {:<20}{}{}\n",
                        slot.id.load(std::memory_order_relaxed), state,
                        to_string(static_cast<qos>(qos_class)), home,

@@ -67,7 +67,7 @@ void move_in(Slot& slot, PromiseBase& promise, std::coroutine_handle<> frame, st
   slot.frame.store(frame.address(), std::memory_order_relaxed);
   slot.id.store(id, std::memory_order_relaxed);
   if (promise.extras != nullptr && promise.extras->name != nullptr) {
-    slot.name.store(promise.extras->name, std::memory_order_release);
+    slot.name.store(promise.extras->name, std::memory_order_release);  // M23
   }
   promise.root = true;
   // Relaxed: nobody can ask this task to stop before its handle exists.
@@ -261,17 +261,17 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   to.root = from.root;
   to.frame.store(from.frame.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);
+  to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);  // M23
   to.state.adopt();
   // Seq_cst, then the next suspension looks at the stop word: see PromiseBase::self.
-  promise.self.store(to.ref().bits, std::memory_order_seq_cst);
+  promise.self.store(to.ref().bits, std::memory_order_seq_cst);  // M16
   core::vacate(runtime, from);
   runtime.move_current(to);
 }
 
 /// A token that left the task is stopped by the runtime the task lives in.
 void move_stop_record(PromiseBase& promise, RuntimeCore& from, RuntimeCore& to) noexcept {
-  const std::uintptr_t word = promise.stop.load(std::memory_order_acquire);
+  const std::uintptr_t word = promise.stop.load(std::memory_order_acquire);  // M16
   auto* record = reinterpret_cast<StopRecord*>(word & ~std::uintptr_t{1});
   if (record == nullptr) return;
   from.unlist(*record);
@@ -303,7 +303,7 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
   Seat& seat = target->place(std::nullopt);
   if (current == nullptr) {
     try {
-      seat.worker.load(std::memory_order_acquire)->inbox().post(frame);
+      seat.worker.load(std::memory_order_acquire)->inbox().post(frame);  // M29
     } catch (...) {
       target->forget_from_outside();
       throw;

@@ -40,7 +40,7 @@ std::size_t worker() { return core::require_current("this_task::worker").worker(
 std::stop_token stop_token() {
   core::ExecutorRuntime& runtime = core::require_current("this_task::stop_token");
   detail::PromiseBase& promise = *runtime.current()->root;
-  std::uintptr_t word = promise.stop.load(std::memory_order_acquire);
+  std::uintptr_t word = promise.stop.load(std::memory_order_acquire);  // M16
   if (word > 1) {
     return reinterpret_cast<detail::StopRecord*>(word & ~std::uintptr_t{1})->source.get_token();
   }
@@ -50,7 +50,7 @@ std::stop_token stop_token() {
   // Only this task adds a record. Release publishes it to whoever requests stop afterwards; if
   // somebody did before, or the runtime stops, the source is told here.
   word = promise.stop.fetch_or(reinterpret_cast<std::uintptr_t>(record.get()),
-                               std::memory_order_acq_rel);
+                               std::memory_order_acq_rel);  // M16
   detail::StopRecord& listed = *record.release();
   if ((word & 1) != 0 || owner.stopping()) listed.source.request_stop();
   return listed.source.get_token();

@@ -22,6 +22,7 @@ void child_ended(JoinGroup& group, PromiseBase& child) noexcept {
     std::size_t index = 0;
     while (group.children[index] != &child) ++index;
     std::size_t none = JoinGroup::kNoFailure;
+    // M15
     if (group.first_failed.compare_exchange_strong(none, index, std::memory_order_acq_rel)) {
       // Our own decrement is still to come, so every sibling's frame is alive (JoinGroup, I1).
       for (std::size_t i = 0; i < group.count; ++i) {
@@ -29,7 +30,7 @@ void child_ended(JoinGroup& group, PromiseBase& child) noexcept {
       }
     }
   }
-  if (group.remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::complete(group);
+  if (group.remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) detail::complete(group);  // M15
 }
 
 template <class T>
@@ -43,6 +44,7 @@ bool publish_end(PromiseBase& promise) noexcept {
   // Acq_rel. Release publishes the result to the joiner; acquire pairs with the handle's detach and
   // with the joiner's registration. Without: the joiner reads no result, or we wake a waiter whose
   // fields we do not see.
+  // M13
   const std::uintptr_t waiter = promise.link.exchange(join_word::done, std::memory_order_acq_rel);
   switch (waiter & join_word::tag_mask) {
     case join_word::none: return false;
@@ -50,8 +52,8 @@ bool publish_end(PromiseBase& promise) noexcept {
     case join_word::tag_suspension: detail::complete(*untagged<Suspension>(waiter)); return false;
     case join_word::tag_thread: {
       auto& thread = *untagged<BlockingWaiter>(waiter);
-      thread.done.store(1, std::memory_order_release);
-      machine::unpark(thread.done);  // the waiter may be gone by now: see unpark
+      thread.done.store(1, std::memory_order_release);  // M14
+      machine::unpark(thread.done);                     // the waiter may be gone by now: see unpark
       return false;
     }
     case join_word::tag_group: child_ended(*untagged<JoinGroup>(waiter), promise); return false;
@@ -62,7 +64,7 @@ bool publish_end(PromiseBase& promise) noexcept {
 void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
   slot.waiting = nullptr;
   if (slot.name.load(std::memory_order_relaxed) != nullptr) {
-    slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name
+    slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name, M23
   }
   if (slot.state.vacate()) {
     TaskCollection::release(slot, is_home(slot, runtime.port()));
@@ -78,7 +80,7 @@ void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
   runtime.count_end();
   // A look first: most tasks are detached long before they end, and then nobody else can reach the
   // word. Acquire pairs with release_handle.
-  const bool detached = promise.link.load(std::memory_order_acquire) == join_word::detached;
+  const bool detached = promise.link.load(std::memory_order_acquire) == join_word::detached;  // M13
   if (detached || publish_end(promise)) {
     if (promise.error) runtime.report_unhandled(promise);
     detail::destroy_frame(frame);
@@ -98,7 +100,7 @@ void complete(Suspension& where) noexcept {
   const bool at_home = here != nullptr && core::is_home(slot, here->port());
   // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone, and unless
   // this is its home worker (which alone puts groups to sleep) so may the slot's group.
-  where.ready.store(1, std::memory_order_release);
+  where.ready.store(1, std::memory_order_release);  // M12
   if (at_home) {
     here->wake_home(slot);
   } else {
@@ -123,10 +125,10 @@ void report_destructor_exception() noexcept {
 
 bool request_stop(PromiseBase& promise) noexcept {
   // Seq_cst: raised before `self` is loaded; see PromiseBase::self.
-  const std::uintptr_t before = promise.stop.fetch_or(1, std::memory_order_seq_cst);
+  const std::uintptr_t before = promise.stop.fetch_or(1, std::memory_order_seq_cst);  // M16
   if ((before & 1) != 0) return false;
   if (before != 0) reinterpret_cast<StopRecord*>(before)->source.request_stop();
-  poke(TaskRef{promise.self.load(std::memory_order_seq_cst)});
+  poke(TaskRef{promise.self.load(std::memory_order_seq_cst)});  // M16
   return true;
 }
 
@@ -135,12 +137,13 @@ bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
   // Release publishes `where` to the finisher; acquire, if the task has ended, its result to us.
   return promise.link.compare_exchange_strong(
       none, reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension,
-      std::memory_order_acq_rel, std::memory_order_acquire);
+      std::memory_order_acq_rel, std::memory_order_acquire);  // M13
 }
 
 bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept {
   std::uintptr_t registered = reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension;
   return promise.link.compare_exchange_strong(registered, join_word::none,
+                                              // M13
                                               std::memory_order_acq_rel, std::memory_order_acquire);
 }
 

@@ -76,7 +76,7 @@ Slot* ExecutorRuntime::pick() noexcept {
     }
   }
   for (;;) {
-    const Word ready = port_.classes.load(std::memory_order_acquire);
+    const Word ready = port_.classes.load(std::memory_order_acquire);  // M6
     if (ready == 0) return loot_.pop();
     if ((ready & has_credit_) == 0) {
       credit_ = kWeights;
@@ -180,7 +180,7 @@ void ExecutorRuntime::rearm(Slot& slot) noexcept {
 void ExecutorRuntime::count_end() noexcept {
   // Release. Pairs: RuntimeCore::quiescent, which must not see an end before its spawn.
   counters_.completed.store(counters_.completed.load(std::memory_order_relaxed) + 1,
-                            std::memory_order_release);
+                            std::memory_order_release);  // M21
 }
 
 /// A yielded task goes behind the others: at home into the next pass, elsewhere to the end of the

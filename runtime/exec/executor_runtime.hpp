@@ -113,7 +113,7 @@ class ExecutorRuntime {
   }
   bool stop_requested(const detail::PromiseBase& root) const noexcept {
     return (root.stop.load(std::memory_order_relaxed) & 1) != 0 ||
-           surroundings_.stopping->load(std::memory_order_seq_cst);
+           surroundings_.stopping->load(std::memory_order_seq_cst);  // M17
   }
   void report_unhandled(detail::PromiseBase& promise) noexcept {
     surroundings_.unhandled(*this, promise);

@@ -29,7 +29,7 @@ class Loot {
   /// Owner; not when full.
   void push(Slot& slot) noexcept {
     // Release. Pairs: take_any. Publishes: what our claim of the bit acquired.
-    entries_[tail_++ % kCapacity].store(&slot, std::memory_order_release);
+    entries_[tail_++ % kCapacity].store(&slot, std::memory_order_release);  // M11
     publish_hint();
   }
   /// Owner. Null if empty.
@@ -48,7 +48,7 @@ class Loot {
     for (Atomic<Slot*>& entry : entries_) {
       if (entry.load(std::memory_order_relaxed) == nullptr) continue;
       // Acquire. Pairs: push.
-      if (Slot* slot = entry.exchange(nullptr, std::memory_order_acq_rel)) return slot;
+      if (Slot* slot = entry.exchange(nullptr, std::memory_order_acq_rel)) return slot;  // M11
     }
     return nullptr;
   }

@@ -17,7 +17,7 @@ constinit TaskName* retired = nullptr;
 TaskName* make_name(std::string_view text) { return new TaskName{std::string(text)}; }
 
 void retire_name(TaskName* name) noexcept {
-  if (dumps_under_way.load(std::memory_order_seq_cst) == 0) {
+  if (dumps_under_way.load(std::memory_order_seq_cst) == 0) {  // M23
     delete name;
     return;
   }
@@ -26,7 +26,7 @@ void retire_name(TaskName* name) noexcept {
   retired = name;
 }
 
-DumpGuard::DumpGuard() noexcept { dumps_under_way.fetch_add(1, std::memory_order_seq_cst); }
+DumpGuard::DumpGuard() noexcept { dumps_under_way.fetch_add(1, std::memory_order_seq_cst); }  // M23
 
 DumpGuard::~DumpGuard() {
   TaskName* gone = nullptr;
@@ -34,7 +34,7 @@ DumpGuard::~DumpGuard() {
     LockGuard lock(retired_lock);
     // Under the lock, so that a dump that starts now either is counted here or starts after us and
     // cannot reach a retired name any more.
-    if (dumps_under_way.fetch_sub(1, std::memory_order_seq_cst) == 1) {
+    if (dumps_under_way.fetch_sub(1, std::memory_order_seq_cst) == 1) {  // M23
       gone = retired;
       retired = nullptr;
     }

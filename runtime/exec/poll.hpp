@@ -25,7 +25,7 @@ bool may_resume(Slot& slot, StopRequested&& stop_requested) noexcept {
   detail::Suspension* where = slot.waiting;
   if (where == nullptr) return true;  // new, or it yielded
   // Acquire. Pairs: complete(). Publishes: the result.
-  if (where->ready.load(std::memory_order_acquire) != 0) return true;
+  if (where->ready.load(std::memory_order_acquire) != 0) return true;  // M12
   if (planted(Mutant::trust_late_wake)) return true;
   const detail::SuspensionOps& ops = *where->ops;
   if (ops.poll != nullptr && ops.poll(*where)) return true;
@@ -50,6 +50,7 @@ Claim poll_slot(Slot& claimed, Host&& host) noexcept {
   const Rest rest = host.run(slot);
   if (planted(Mutant::clear_after_run)) {
     Group& group = Group::of(*slot);
+    // M4, broken on purpose
     group.pages[group.page_index(*slot)].notified.fetch_and(~bit(group.bit_index(*slot)),
                                                             std::memory_order_seq_cst);
   }

@@ -40,13 +40,13 @@ class Fiber {
   void* outside_ = nullptr;  // where its enterer stands
   bool finished_ = false;
 
-  // Sanitizer state; unused without them.
-  void* fake_inside_ = nullptr;
-  void* fake_outside_ = nullptr;
-  const void* outside_bottom_ = nullptr;
-  std::size_t outside_bytes_ = 0;
-  void* tsan_inside_ = nullptr;
-  void* tsan_outside_ = nullptr;
+  // Sanitizer state.
+  [[maybe_unused]] void* fake_inside_ = nullptr;
+  [[maybe_unused]] void* fake_outside_ = nullptr;
+  [[maybe_unused]] const void* outside_bottom_ = nullptr;
+  [[maybe_unused]] std::size_t outside_bytes_ = 0;
+  [[maybe_unused]] void* tsan_inside_ = nullptr;
+  [[maybe_unused]] void* tsan_outside_ = nullptr;
 };
 
 }  // namespace paceline::core::machine

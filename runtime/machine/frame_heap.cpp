@@ -234,7 +234,7 @@ void FrameHeap::give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexc
   do {
     last->next = head;
     // Release. Pairs: collect. Publishes: the list's links and the end of the frames' lives.
-  } while (!chunk.returned.compare_exchange_weak(head, first, std::memory_order_acq_rel,
+  } while (!chunk.returned.compare_exchange_weak(head, first, std::memory_order_acq_rel,  // M25
                                                  std::memory_order_relaxed));
   if (head != nullptr) return;  // the chunk is listed already, or about to be
   FrameHeap& owner = *chunk.owner;
@@ -242,18 +242,18 @@ void FrameHeap::give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexc
   do {
     chunk.next_returned = top;
     // Release. Pairs: collect. Publishes: next_returned.
-  } while (!owner.returned_.compare_exchange_weak(top, &chunk, std::memory_order_acq_rel,
+  } while (!owner.returned_.compare_exchange_weak(top, &chunk, std::memory_order_acq_rel,  // M25
                                                   std::memory_order_relaxed));
 }
 
 void FrameHeap::collect() noexcept {
   if (returned_.load(std::memory_order_relaxed) == nullptr) return;
   // Acquire. Pairs: give_back, here and below.
-  Chunk* chunk = returned_.exchange(nullptr, std::memory_order_acq_rel);
+  Chunk* chunk = returned_.exchange(nullptr, std::memory_order_acq_rel);  // M25
   while (chunk != nullptr) {
     // Read the link first: once `returned` is empty another free may list the chunk again.
     Chunk* next = chunk->next_returned;
-    FreeBlock* block = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);
+    FreeBlock* block = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);  // M25
     while (block != nullptr) {
       FreeBlock* following = block->next;
       free_local(*chunk, block);

@@ -7,8 +7,9 @@ namespace paceline::core {
 
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
   // Seq_cst look: step 2 of the waker. Cheap when the worker is awake.
-  if (seat.park.load(std::memory_order_seq_cst) != Seat::kAsleep) return false;
+  if (seat.park.load(std::memory_order_seq_cst) != Seat::kAsleep) return false;  // M7
   std::uint32_t asleep = Seat::kAsleep;
+  // M8
   if (!seat.park.compare_exchange_strong(asleep, token, std::memory_order_seq_cst)) return false;
   machine::unpark(seat.park);
   return true;
@@ -17,7 +18,7 @@ bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
 void call_helper(Hub& hub, unsigned origin) noexcept {
   // Counted before it wakes, so that the next event sees a searcher and calls nobody.
   std::uint32_t none = 0;
-  if (!hub.searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;
+  if (!hub.searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;  // M9
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
   const unsigned first = words == 0 ? 0 : origin / 64 % words;
@@ -27,22 +28,22 @@ void call_helper(Hub& hub, unsigned origin) noexcept {
     Word candidates = hub.asleep[at].load(std::memory_order_relaxed);
     if (step == 0) candidates = from(candidates, origin % 64);
     while (candidates != 0) {
-      Seat* seat = hub.seats[at * 64 + lowest(candidates)].load(std::memory_order_acquire);
+      Seat* seat = hub.seats[at * 64 + lowest(candidates)].load(std::memory_order_acquire);  // M10
       if (seat != nullptr && wake_seat(*seat, Seat::kCalled)) return;
       candidates = without_lowest(candidates);
     }
   }
-  hub.searching.fetch_sub(1, std::memory_order_seq_cst);
+  hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
 }
 
 void help_wanted(Port& port, std::uint64_t ready) noexcept {
   auto& seat = static_cast<Seat&>(port);
-  Hub* hub = seat.hub.load(std::memory_order_acquire);
+  Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
   if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
   if (hub->searching.load(std::memory_order_relaxed) != 0) return;
   if (hub->napping.load(std::memory_order_relaxed) != 0) return;
   const bool worth_it = ready > 1 && seat.time_for(ready) >= kWakeCost;
-  if (!worth_it && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;
+  if (!worth_it && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }
 
@@ -59,28 +60,29 @@ bool begin_search(Hub& hub) noexcept {
   const std::uint32_t most = workers > 2 ? workers / 2 : 1;
   std::uint32_t now = hub.searching.load(std::memory_order_relaxed);
   while (now < most) {
+    // M9
     if (hub.searching.compare_exchange_weak(now, now + 1, std::memory_order_seq_cst)) return true;
   }
   return false;
 }
 
 bool end_search(Hub& hub) noexcept {
-  return hub.searching.fetch_sub(1, std::memory_order_seq_cst) == 1;
+  return hub.searching.fetch_sub(1, std::memory_order_seq_cst) == 1;  // M9
 }
 
 namespace detail_park {
 
 void publish_asleep(Hub& hub, Seat& seat) noexcept {
   const unsigned index = seat.index.load(std::memory_order_relaxed);
-  hub.asleep[index / 64].fetch_or(bit(index % 64), std::memory_order_seq_cst);
-  hub.sleepers.fetch_add(1, std::memory_order_seq_cst);
+  hub.asleep[index / 64].fetch_or(bit(index % 64), std::memory_order_seq_cst);  // M7
+  hub.sleepers.fetch_add(1, std::memory_order_seq_cst);                         // M7
   // Step 1 of the worker; an exchange, because a plain store would let the looks of step 2 pass it.
-  seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);
+  seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);  // M7
 }
 
 bool sleep(Seat& seat, Nanos deadline) noexcept {
   bool slept = false;
-  while (seat.park.load(std::memory_order_acquire) == Seat::kAsleep) {
+  while (seat.park.load(std::memory_order_acquire) == Seat::kAsleep) {  // M8
     if (deadline != kForever && machine::now() >= deadline) break;
     machine::park(seat.park, Seat::kAsleep, deadline);
     slept = true;
@@ -90,10 +92,10 @@ bool sleep(Seat& seat, Nanos deadline) noexcept {
 
 std::uint32_t publish_awake(Hub& hub, Seat& seat) noexcept {
   // Acquire. Pairs: wake_seat's CAS. A token that arrives late is consumed here, not left behind.
-  const std::uint32_t token = seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);
-  hub.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+  const std::uint32_t token = seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);  // M8
+  hub.sleepers.fetch_sub(1, std::memory_order_seq_cst);                                     // M7
   const unsigned index = seat.index.load(std::memory_order_relaxed);
-  hub.asleep[index / 64].fetch_and(~bit(index % 64), std::memory_order_seq_cst);
+  hub.asleep[index / 64].fetch_and(~bit(index % 64), std::memory_order_seq_cst);  // M7
   return token;
 }
 

@@ -22,7 +22,7 @@ class Inbox {
   /// Any thread. Throws std::bad_alloc, then nothing was posted.
   void post(std::coroutine_handle<> frame) {
     // Seq_cst: first half of the handshake with the parking worker, as in task/collection.hpp.
-    count_.fetch_add(1, std::memory_order_seq_cst);
+    count_.fetch_add(1, std::memory_order_seq_cst);  // M7
     if (!queue_.enqueue(frame.address())) {
       count_.fetch_sub(1, std::memory_order_relaxed);
       throw std::bad_alloc();
@@ -39,7 +39,7 @@ class Inbox {
   }
 
   /// False while an item is in the queue or on its way. Any thread.
-  bool empty() const noexcept { return count_.load(std::memory_order_seq_cst) == 0; }
+  bool empty() const noexcept { return count_.load(std::memory_order_seq_cst) == 0; }  // M7
 
  private:
   Atomic<std::uint32_t> count_{0};

@@ -26,8 +26,8 @@ runtime_stats RuntimeCore::stats() const {
     const Counters& c = workers_[i]->runtime().counters();
     const Seat& seat = *seats_[i];
     worker_stats w;
-    w.completed = c.completed.load(std::memory_order_acquire);
-    w.spawned = c.spawned.load(std::memory_order_acquire);
+    w.completed = c.completed.load(std::memory_order_acquire);  // M21
+    w.spawned = c.spawned.load(std::memory_order_acquire);      // M21
     w.polls = value(c.polls);
     w.wakes = value(c.wakes) + value(seat.remote_wakes);
     w.coalesced_wakes = value(c.coalesced) + value(seat.remote_coalesced);

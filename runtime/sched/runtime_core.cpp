@@ -141,8 +141,11 @@ void RuntimeCore::start_workers() {
       plan.stack_bytes = options_.stack_size;
       for (unsigned step = 1; step < count; ++step) plan.victims.push_back((i + step) % count);
       // Nearest first; among equals the next index first, so that thieves spread.
-      std::stable_sort(plan.victims.begin(), plan.victims.end(),
-                       [&](unsigned a, unsigned b) { return distance[i][a] < distance[i][b]; });
+      const auto rank = [&](unsigned v) {
+        return std::pair(distance[i][v], (v + count - i) % count);
+      };
+      std::sort(plan.victims.begin(), plan.victims.end(),
+                [&](unsigned a, unsigned b) { return rank(a) < rank(b); });
       workers_.push_back(
           std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings, std::move(plan)));
     }
@@ -199,7 +202,7 @@ void RuntimeCore::stop_workers(std::size_t started) noexcept {
 }
 
 void RuntimeCore::release() noexcept {
-  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;  // M28
   unregister();
   // Only a runtime that ended on one of its own workers still has any: its threads are detached.
   if (abandoned_) {
@@ -222,7 +225,7 @@ void RuntimeCore::require_same_process(const char* caller) const {
 
 void RuntimeCore::request_stop() noexcept {
   // Seq_cst, before the states are looked at: see StateWord::try_start.
-  if (stopping_.exchange(true, std::memory_order_seq_cst)) return;
+  if (stopping_.exchange(true, std::memory_order_seq_cst)) return;  // M17
   stop_records();
   each_live_slot([](Slot& slot, unsigned, unsigned) { notify(slot); });
 }
@@ -236,7 +239,7 @@ void RuntimeCore::shut_down() noexcept {
     // We cannot wait for ourselves. The workers end by themselves once no task lives, and the last
     // reference cleans up.
     for (auto thread : threads_) machine::detach_thread(thread);
-    orphaned_.store(true, std::memory_order_seq_cst);
+    orphaned_.store(true, std::memory_order_seq_cst);   // M24
     for (auto& worker : workers_) worker->want_trim();  // makes each look once more
     release();
     return;
@@ -265,7 +268,7 @@ void RuntimeCore::give_up_on_tasks() noexcept {
   const DumpGuard names;
   std::size_t given_up = 0;
   each_live_slot([&](Slot& slot, unsigned, unsigned) {
-    const TaskName* name = slot.name.load(std::memory_order_seq_cst);
+    const TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
     const std::string label = fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
                                           name == nullptr ? "" : name->text);
     const bool suspended = slot.state.try_start() == Start::started;
@@ -288,13 +291,13 @@ bool RuntimeCore::quiescent() const noexcept {
   // Ends are read before spawns. Both only grow, and a task's end is published after its spawn was
   // counted, so if the sums agree there was a moment between the two readings at which no task
   // lived; and with no task left only outside threads could start one.
-  std::uint64_t ended = outside_forgotten_.load(std::memory_order_seq_cst);
+  std::uint64_t ended = outside_forgotten_.load(std::memory_order_seq_cst);  // M21
   for (const auto& worker : workers_) {
-    ended += worker->runtime().counters().completed.load(std::memory_order_acquire);
+    ended += worker->runtime().counters().completed.load(std::memory_order_acquire);  // M21
   }
-  std::uint64_t begun = outside_spawned_.load(std::memory_order_seq_cst);
+  std::uint64_t begun = outside_spawned_.load(std::memory_order_seq_cst);  // M21
   for (const auto& worker : workers_) {
-    begun += worker->runtime().counters().spawned.load(std::memory_order_acquire);
+    begun += worker->runtime().counters().spawned.load(std::memory_order_acquire);  // M21
   }
   return ended == begun;
 }
@@ -302,25 +305,25 @@ bool RuntimeCore::quiescent() const noexcept {
 bool RuntimeCore::wait_idle(Nanos deadline) noexcept {
   // Handshake with worker_rests: we count ourselves and then look; a worker publishes that it
   // sleeps and then looks for waiters. Seq_cst on both sides: one of them sees the other.
-  idle_waiters_.fetch_add(1, std::memory_order_seq_cst);
+  idle_waiters_.fetch_add(1, std::memory_order_seq_cst);  // M24
   bool idle = false;
   for (;;) {
-    const std::uint32_t epoch = idle_epoch_.load(std::memory_order_seq_cst);
-    idle = quiescent() && hub_->sleepers.load(std::memory_order_seq_cst) == plan_.workers;
+    const std::uint32_t epoch = idle_epoch_.load(std::memory_order_seq_cst);                // M24
+    idle = quiescent() && hub_->sleepers.load(std::memory_order_seq_cst) == plan_.workers;  // M24
     if (idle || (deadline != kForever && machine::now() >= deadline)) break;
     machine::park(idle_epoch_, epoch, deadline);
   }
-  idle_waiters_.fetch_sub(1, std::memory_order_seq_cst);
+  idle_waiters_.fetch_sub(1, std::memory_order_seq_cst);  // M24
   return idle;
 }
 
 void RuntimeCore::worker_rests() noexcept {
-  if (orphaned_.load(std::memory_order_seq_cst) && quiescent()) {
+  if (orphaned_.load(std::memory_order_seq_cst) && quiescent()) {  // M24
     for (auto& worker : workers_) worker->let_go();
     return;
   }
-  if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;
-  idle_epoch_.fetch_add(1, std::memory_order_seq_cst);
+  if (idle_waiters_.load(std::memory_order_seq_cst) == 0) return;  // M24
+  idle_epoch_.fetch_add(1, std::memory_order_seq_cst);             // M24
   machine::unpark_all(idle_epoch_);
 }
 
@@ -335,7 +338,7 @@ void RuntimeCore::trim() noexcept {
 void RuntimeCore::admit_from_outside(const char* caller) {
   // Counted first, then checked; the stopper raises the flag first and then counts. So a task is
   // either refused here or waited for there (failure L2).
-  outside_spawned_.fetch_add(1, std::memory_order_seq_cst);
+  outside_spawned_.fetch_add(1, std::memory_order_seq_cst);  // M21
   if (!stopping()) return;
   forget_from_outside();
   throw runtime_stopped(fmt::format("{}: the runtime '{}' was asked to stop and takes no new tasks",
@@ -343,7 +346,7 @@ void RuntimeCore::admit_from_outside(const char* caller) {
 }
 
 void RuntimeCore::forget_from_outside() noexcept {
-  outside_forgotten_.fetch_add(1, std::memory_order_seq_cst);
+  outside_forgotten_.fetch_add(1, std::memory_order_seq_cst);  // M21
   worker_rests();
 }
 

@@ -67,7 +67,7 @@ class RuntimeCore {
   Seat& emptiest() noexcept;
 
   void request_stop() noexcept;
-  bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }
+  bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }  // M17
   /// No task lives. Any thread.
   bool quiescent() const noexcept;
   /// Blocks until no task lives and every worker sleeps, or until `deadline`. False: deadline.
@@ -100,7 +100,7 @@ class RuntimeCore {
         collection.each_page([&](Group& group, unsigned page) {
           Slot* slots = group.page_slots(page);
           for (unsigned i = 0; i < kPageSlots; ++i) {
-            if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=
+            if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=  // M17
                 Phase::vacant) {
               visit(slots[i], collection.class_index(), seat->index);
             }

@@ -47,8 +47,8 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
   // Release. Pairs: help_wanted. Publishes: the index.
-  seat->hub.store(&hub, std::memory_order_release);
-  hub.seats[index].store(seat, std::memory_order_release);
+  seat->hub.store(&hub, std::memory_order_release);         // M10
+  hub.seats[index].store(seat, std::memory_order_release);  // M10
   return seat;
 }
 
@@ -60,7 +60,7 @@ void keep_seat(Seat* seat) noexcept {
 }
 
 void recycle_seat(Seat* seat) noexcept {
-  seat->hub.store(nullptr, std::memory_order_release);
+  seat->hub.store(nullptr, std::memory_order_release);  // M10
   LockGuard lock(pool_lock);
   seat->next_recycled = spare_seats;
   spare_seats = seat;

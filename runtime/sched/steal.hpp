@@ -36,7 +36,7 @@ inline constexpr unsigned kRaidPages = 128;
 template <class Visit>
 bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
   unsigned budget = kRaidPages;
-  Word classes = victim.classes.load(std::memory_order_seq_cst);
+  Word classes = victim.classes.load(std::memory_order_seq_cst);  // M6
   for (; classes != 0 && budget > 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const Group* first_group = nullptr;
@@ -54,9 +54,10 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
       // Asked of the segment, where it never changes: the group may be dormant, or just be roused.
       const Segment& segment = *victim.collections[at].segment_at(now.segment);
       const Word pinned =
+          // M20
           segment.of_role[static_cast<unsigned>(Role::pinned)].load(std::memory_order_acquire);
       if ((pinned & bit(now.group)) != 0) continue;
-      const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);
+      const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);  // M5
       if (ready != 0 && visit(*group, now.page, ready)) return true;
     }
   }

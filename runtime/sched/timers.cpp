@@ -105,11 +105,11 @@ void TimerWheel::publish_next() noexcept {
     }
   }
   // Release. Pairs: next_expiry. A hint: whoever acts on it takes the lock.
-  next_expiry_.store(next, std::memory_order_release);
+  next_expiry_.store(next, std::memory_order_release);  // M26
 }
 
 std::size_t TimerWheel::expire(Nanos now) noexcept {
-  if (now < next_expiry_.load(std::memory_order_acquire)) return 0;
+  if (now < next_expiry_.load(std::memory_order_acquire)) return 0;  // M26
   TimerNode* due = nullptr;
   TimerNode** due_end = &due;
   {

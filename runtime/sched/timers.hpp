@@ -48,6 +48,7 @@ class TimerWheel {
 
   /// When to call expire next: never later than the earliest deadline's tick; kForever if there is
   /// none. Any thread, without the lock.
+  // M26
   Nanos next_expiry() const noexcept { return next_expiry_.load(std::memory_order_acquire); }
 
  private:

@@ -31,14 +31,14 @@ constexpr Nanos kTimerGrace = 50 * kMicrosecond;
 }  // namespace
 
 bool Worker::all_others_sleep() const noexcept {
-  return hub_.sleepers.load(std::memory_order_seq_cst) + 1 >= core_.worker_count();
+  return hub_.sleepers.load(std::memory_order_seq_cst) + 1 >= core_.worker_count();  // M7
 }
 
 bool Worker::begin_watch() noexcept {
   const std::uint32_t mine = Hub::watched_by(index());
   std::uint32_t now = hub_.watcher.load(std::memory_order_relaxed);
   if (now == mine) return true;
-  // A dozing watcher is relieved; it finds out at its next look.
+  // A dozing watcher is relieved; it finds out at its next look. M27
   if (Hub::is_alert(now) || !hub_.watcher.compare_exchange_strong(now, mine)) return false;
   quiet_looks_ = 0;
   note_epochs();

@@ -46,10 +46,10 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       timers_(machine::now()),
       batch_(kBatchMax),
       victims_(plan_.victims.size()) {
-  seat_.worker.store(this, std::memory_order_release);
+  seat_.worker.store(this, std::memory_order_release);  // M29
 }
 
-Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }
+Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }  // M29
 
 void Worker::run() noexcept {
   machine::ThisThread& self = machine::this_thread();
@@ -69,7 +69,7 @@ void Worker::run() noexcept {
     look_after_time();
     if (take_from_inbox() || !drained || own_work_visible()) continue;
     if (search()) continue;
-    if (let_go_.load(std::memory_order_acquire)) break;
+    if (let_go_.load(std::memory_order_acquire)) break;  // M7
     rest();
   }
   runtime_.retire();
@@ -115,19 +115,19 @@ bool Worker::take_from_inbox() noexcept {
 }
 
 bool Worker::own_work_visible() const noexcept {
-  return seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty() ||
+  return seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty() ||  // M7
          !runtime_.loot_empty();
 }
 
 /// The re-check of the park protocol.
 bool Worker::any_work_visible() noexcept {
-  if (own_work_visible() || let_go_.load(std::memory_order_seq_cst) ||
-      want_trim_.load(std::memory_order_seq_cst)) {
+  if (own_work_visible() || let_go_.load(std::memory_order_seq_cst) ||  // M7
+      want_trim_.load(std::memory_order_seq_cst)) {                     // M7
     return true;
   }
   // With a searcher about, what is ready elsewhere is the searcher's business: it calls the next
   // helper when it finds more than it can take.
-  if (hub_.searching.load(std::memory_order_seq_cst) != 0) return false;
+  if (hub_.searching.load(std::memory_order_seq_cst) != 0) return false;  // M9
   for (std::size_t v = 0; v < victims_.size(); ++v) {
     if (worth_stealing(victim(v), victims_[v].cursors)) return true;
   }
@@ -196,12 +196,12 @@ void Worker::weigh_last_raid(Nanos now) noexcept {
 /// Sleeps through the raid pause, so that a victim with many tiny tasks does not pay for helpers it
 /// is better off without. True if there is work of our own.
 bool Worker::nap(Nanos now) noexcept {
-  if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;
+  if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;  // M27
   const Nanos until = std::min(now + raid_pause_, timers_.next_expiry());
   const Wakeup wakeup = park(hub_, seat_, until, [this] {
-    return own_work_visible() || let_go_.load(std::memory_order_seq_cst);
+    return own_work_visible() || let_go_.load(std::memory_order_seq_cst);  // M7
   });
-  hub_.napping.store(0, std::memory_order_release);
+  hub_.napping.store(0, std::memory_order_release);  // M27
   if (wakeup.slept) bump(runtime_.counters().parks);
   if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
   // Nobody calls a helper during a nap, but a call may have been on its way when it began.
@@ -266,7 +266,7 @@ void Worker::rest() noexcept {
     if (wakeup.slept) bump(counters.parks);
     if (wakeup.token != Seat::kAsleep) bump(counters.unparks);
     called_ = wakeup.token == Seat::kCalled;
-    if (want_trim_.exchange(false, std::memory_order_acq_rel) || now >= trim_at_) trim();
+    if (want_trim_.exchange(false, std::memory_order_acq_rel) || now >= trim_at_) trim();  // M7
     // No token and no sleep: the re-check saw work.
     go_on = wakeup.token != Seat::kAsleep || !wakeup.slept || now >= timers_.next_expiry() ||
             look_after_others(now) || own_work_visible();
@@ -282,12 +282,12 @@ void Worker::trim() noexcept {
 }
 
 void Worker::let_go() noexcept {
-  let_go_.store(true, std::memory_order_seq_cst);
+  let_go_.store(true, std::memory_order_seq_cst);  // M7
   wake_seat(seat_, Seat::kWoken);
 }
 
 void Worker::want_trim() noexcept {
-  want_trim_.store(true, std::memory_order_seq_cst);
+  want_trim_.store(true, std::memory_order_seq_cst);  // M7
   wake_seat(seat_, Seat::kWoken);
 }
 

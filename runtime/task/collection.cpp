@@ -38,8 +38,8 @@ bool TaskCollection::collect_freed(Group& group) noexcept {
   // Parent first, then child: the mirror image of release(), so a free that comes in between is
   // either collected now or leaves the parent raised. Acquire pairs with release(): the next
   // tenant must not see the last one's late writes.
-  each_bit(group.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned page) {
-    const Word back = group.pages[page].free_shared.exchange(0, std::memory_order_seq_cst);
+  each_bit(group.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned page) {          // M18
+    const Word back = group.pages[page].free_shared.exchange(0, std::memory_order_seq_cst);  // M18
     group.pages[page].free_home |= back;
     if (back != 0) group.available |= bit(page);
   });
@@ -56,7 +56,7 @@ bool TaskCollection::open_page(Group& group) noexcept {
     group.pages[page].free_home = all_bits(kPageSlots);
     group.available |= bit(page);
     // Release. Pairs: each_page. Publishes: the slots' first state words.
-    group.cold.store(without_lowest(cold), std::memory_order_release);
+    group.cold.store(without_lowest(cold), std::memory_order_release);  // M19
   }
   current_group_ = &group;
   current_ = &group.pages[lowest(group.available)];
@@ -69,6 +69,7 @@ bool TaskCollection::refill_home() noexcept {
     for (unsigned s = 0; s < segments; ++s) {
       Segment& segment = *segment_at(s);
       for (; segment.open != 0; segment.open = without_lowest(segment.open)) {
+        // M20
         if (open_page(*segment.groups[lowest(segment.open)].load(std::memory_order_acquire))) {
           return true;
         }
@@ -77,8 +78,8 @@ bool TaskCollection::refill_home() noexcept {
     bool collected = false;
     for (unsigned s = 0; s < segments; ++s) {
       Segment& segment = *segment_at(s);
-      each_bit(segment.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned g) {
-        if (!collect_freed(*segment.groups[g].load(std::memory_order_acquire))) return;
+      each_bit(segment.freed.exchange(0, std::memory_order_seq_cst), [&](unsigned g) {   // M18
+        if (!collect_freed(*segment.groups[g].load(std::memory_order_acquire))) return;  // M20
         segment.open |= bit(g);
         collected = true;
       });
@@ -102,7 +103,7 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
   const unsigned index = group.index.load(std::memory_order_relaxed);
   // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
   // slot. Seq_cst because the summary above it is the handshake of raise_bit.
-  group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);
+  group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);  // M18
   raise_bit(group.freed, bit(page));
   if (home_role) raise_bit(segment.freed, bit(index));
 }
@@ -112,17 +113,18 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
 
 Slot* TaskCollection::claim(Group& group) noexcept {
   for (;;) {
-    const Word open = group.freed.load(std::memory_order_seq_cst);
+    const Word open = group.freed.load(std::memory_order_seq_cst);  // M18
     if (open == 0) {
       const Word cold = group.cold.load(std::memory_order_relaxed);
       if (cold == 0) return nullptr;
       const unsigned page = lowest(cold);
       // Whoever clears the cold bit owns the page until it publishes the free bits. Acquire pairs
       // with trim_shared. A dump may look at the page before it is warm: it reads vacant slots.
+      // M19
       if ((group.cold.fetch_and(~bit(page), std::memory_order_acq_rel) & bit(page)) == 0) continue;
       warm(group, page);
       group.pages[page].free_shared.store(without_lowest(all_bits(kPageSlots)),
-                                          std::memory_order_seq_cst);
+                                          std::memory_order_seq_cst);  // M18
       raise_bit(group.freed, bit(page));
       return &group.page_slots(page)[0];
     }
@@ -131,33 +133,33 @@ Slot* TaskCollection::claim(Group& group) noexcept {
     Word now = free.load(std::memory_order_relaxed);
     while (now != 0) {
       // Acquire. Pairs: release(). Without: we overwrite a slot its last tenant still writes.
-      if (free.compare_exchange_weak(now, without_lowest(now), std::memory_order_seq_cst,
+      if (free.compare_exchange_weak(now, without_lowest(now), std::memory_order_seq_cst,  // M18
                                      std::memory_order_relaxed)) {
         return &group.page_slots(page)[lowest(now)];
       }
     }
     // Lower, then look again: see raise_bit.
-    group.freed.fetch_and(~bit(page), std::memory_order_seq_cst);
-    if (free.load(std::memory_order_seq_cst) != 0) raise_bit(group.freed, bit(page));
+    group.freed.fetch_and(~bit(page), std::memory_order_seq_cst);                      // M18
+    if (free.load(std::memory_order_seq_cst) != 0) raise_bit(group.freed, bit(page));  // M18
   }
 }
 
 Slot* TaskCollection::allocate_shared(Role role) noexcept {
   const auto r = static_cast<unsigned>(role);
   for (;;) {
-    if (Group* hint = hint_[r].load(std::memory_order_acquire)) {
+    if (Group* hint = hint_[r].load(std::memory_order_acquire)) {  // M20
       if (Slot* slot = claim(*hint)) return slot;
     }
     const unsigned segments = segment_count();
     for (unsigned s = 0; s < segments; ++s) {
       Segment& segment = *segment_at(s);
-      Word groups = segment.of_role[r].load(std::memory_order_acquire) &
-                    ~segment.dormant.load(std::memory_order_acquire);
+      Word groups = segment.of_role[r].load(std::memory_order_acquire) &  // M20
+                    ~segment.dormant.load(std::memory_order_acquire);     // M22
       for (; groups != 0; groups = without_lowest(groups)) {
-        Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);
+        Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);  // M20
         Slot* slot = claim(*group);
         if (slot == nullptr) continue;
-        hint_[r].store(group, std::memory_order_release);
+        hint_[r].store(group, std::memory_order_release);  // M20
         return slot;
       }
     }
@@ -174,10 +176,10 @@ void TaskCollection::furnish(Segment& segment, unsigned index, Group& group, Rol
   for (auto& page : group.pages) page.generation_floor = segment.floor[index];
   group.role = role;
   group.index.store(index, std::memory_order_relaxed);
-  group.segment.store(&segment, std::memory_order_release);
+  group.segment.store(&segment, std::memory_order_release);  // M22
   // Release. Pairs: claim. Publishes: the floors.
-  group.cold.store(all_bits(kGroupPages), std::memory_order_release);
-  segment.dormant.fetch_and(~bit(index), std::memory_order_acq_rel);
+  group.cold.store(all_bits(kGroupPages), std::memory_order_release);  // M19
+  segment.dormant.fetch_and(~bit(index), std::memory_order_acq_rel);   // M22
   if (role == Role::home) segment.open |= bit(index);
 }
 
@@ -191,7 +193,7 @@ bool TaskCollection::extend(Role role) noexcept {
 /// Another spawner may have been here while we waited for the lock.
 bool TaskCollection::someone_extended(Role role) noexcept {
   if (role == Role::home) return false;  // one thread only
-  Group* newest = hint_[static_cast<unsigned>(role)].load(std::memory_order_acquire);
+  Group* newest = hint_[static_cast<unsigned>(role)].load(std::memory_order_acquire);  // M20
   return newest != nullptr && (newest->cold.load(std::memory_order_relaxed) |
                                newest->freed.load(std::memory_order_relaxed)) != 0;
 }
@@ -207,7 +209,7 @@ bool TaskCollection::rouse(Role role) noexcept {
     const unsigned index = lowest(candidates);
     Group* group = segment.groups[index].load(std::memory_order_relaxed);
     furnish(segment, index, *group, role);
-    if (role != Role::home) hint_[r].store(group, std::memory_order_release);
+    if (role != Role::home) hint_[r].store(group, std::memory_order_release);  // M20
     return true;
   }
   return false;
@@ -222,8 +224,8 @@ bool TaskCollection::grow(Role role) noexcept {
     if (segment == nullptr) return false;
     segment->collection = this;
     for (auto& floor : segment->floor) floor = 1;  // generation 0 is what discarded memory shows
-    segments_[segments].store(segment, std::memory_order_release);
-    segment_count_.store(++segments, std::memory_order_release);
+    segments_[segments].store(segment, std::memory_order_release);  // M20
+    segment_count_.store(++segments, std::memory_order_release);    // M20
     last_groups_ = 0;
   }
   Segment& segment = *segments_[segments - 1].load(std::memory_order_relaxed);
@@ -235,9 +237,9 @@ bool TaskCollection::grow(Role role) noexcept {
   const unsigned index = last_groups_++;
   furnish(segment, index, *group, role);
   // Release. Pairs: every acquire load of these words. Publishes: the group's fields.
-  segment.groups[index].store(group, std::memory_order_release);
-  segment.of_role[r].fetch_or(bit(index), std::memory_order_acq_rel);
-  if (role != Role::home) hint_[r].store(group, std::memory_order_release);
+  segment.groups[index].store(group, std::memory_order_release);             // M20
+  segment.of_role[r].fetch_or(bit(index), std::memory_order_acq_rel);        // M20
+  if (role != Role::home) hint_[r].store(group, std::memory_order_release);  // M20
   return true;
 }
 
@@ -287,7 +289,7 @@ void TaskCollection::trim_home(Group& group) noexcept {
   discard_pages(group, given_back);
   group.available &= ~given_back;
   group.cold.store(group.cold.load(std::memory_order_relaxed) | given_back,
-                   std::memory_order_release);
+                   std::memory_order_release);  // M19
   if (group.available != 0 || given_back != 0) {
     group.home().open |= bit(group.index.load(std::memory_order_relaxed));
   }
@@ -295,10 +297,11 @@ void TaskCollection::trim_home(Group& group) noexcept {
 
 void TaskCollection::trim_shared(Group& group) noexcept {
   Word given_back = 0;
-  each_bit(group.freed.load(std::memory_order_acquire), [&](unsigned page) {
+  each_bit(group.freed.load(std::memory_order_acquire), [&](unsigned page) {  // M18
     Word all = all_bits(kPageSlots);
     // Taking all free bits at once makes the page ours; anybody who wants a slot of it finds none
     // and lowers its bit. Acquire pairs with release().
+    // M18
     if (group.pages[page].free_shared.compare_exchange_strong(all, 0, std::memory_order_seq_cst,
                                                               std::memory_order_relaxed)) {
       chill(group, page);
@@ -307,14 +310,14 @@ void TaskCollection::trim_shared(Group& group) noexcept {
   });
   discard_pages(group, given_back);
   // Release. Pairs: claim. Publishes: the pages' floors, and that their memory is gone.
-  group.cold.fetch_or(given_back, std::memory_order_acq_rel);
+  group.cold.fetch_or(given_back, std::memory_order_acq_rel);  // M19
 }
 
 /// A group whose pages are all cold gives the rest of its memory back, too.
 void TaskCollection::put_to_sleep(Segment& segment, unsigned index, Group& group) noexcept {
   // Taking every cold bit at once makes the group ours, as with a shared page.
   Word all = all_bits(kGroupPages);
-  if (!group.cold.compare_exchange_strong(all, 0, std::memory_order_acq_rel,
+  if (!group.cold.compare_exchange_strong(all, 0, std::memory_order_acq_rel,  // M19
                                           std::memory_order_relaxed)) {
     return;
   }
@@ -325,10 +328,10 @@ void TaskCollection::put_to_sleep(Segment& segment, unsigned index, Group& group
   segment.floor[index] = floor;
   const auto r = static_cast<unsigned>(group.role);
   Group* hinted = &group;
-  hint_[r].compare_exchange_strong(hinted, nullptr, std::memory_order_acq_rel);
+  hint_[r].compare_exchange_strong(hinted, nullptr, std::memory_order_acq_rel);  // M20
   segment.open &= ~bit(index);
-  segment.dormant.fetch_or(bit(index), std::memory_order_acq_rel);
-  group.segment.store(nullptr, std::memory_order_release);
+  segment.dormant.fetch_or(bit(index), std::memory_order_acq_rel);  // M22
+  group.segment.store(nullptr, std::memory_order_release);          // M22
   source_->discard(&group, sizeof(Group));
 }
 
@@ -340,7 +343,7 @@ void TaskCollection::trim() noexcept {
   for (unsigned s = 0; s < segments; ++s) {
     Segment& segment = *segment_at(s);
     for (unsigned g = 0; g < kSegmentGroups; ++g) {
-      Group* group = segment.groups[g].load(std::memory_order_acquire);
+      Group* group = segment.groups[g].load(std::memory_order_acquire);  // M20
       if (group == nullptr) break;
       if ((segment.dormant.load(std::memory_order_relaxed) & bit(g)) != 0) continue;
       if (group->role == Role::home) {

@@ -128,12 +128,12 @@ class TaskCollection {
     const unsigned segments = segment_count();
     for (unsigned s = 0; s < segments; ++s) {
       Segment* segment = segment_at(s);
-      const Word asleep = segment->dormant.load(std::memory_order_acquire);
+      const Word asleep = segment->dormant.load(std::memory_order_acquire);  // M22
       for (unsigned g = 0; g < kSegmentGroups; ++g) {
-        Group* group = segment->groups[g].load(std::memory_order_acquire);
+        Group* group = segment->groups[g].load(std::memory_order_acquire);  // M20
         if (group == nullptr) break;
         if ((asleep & bit(g)) != 0) continue;
-        each_bit(~group->cold.load(std::memory_order_acquire) & all_bits(kGroupPages),
+        each_bit(~group->cold.load(std::memory_order_acquire) & all_bits(kGroupPages),  // M19
                  [&](unsigned page) { visit(*group, page); });
       }
     }
@@ -141,9 +141,10 @@ class TaskCollection {
 
   Port& port() const noexcept { return *port_; }
   unsigned class_index() const noexcept { return class_; }
+  // M20
   unsigned segment_count() const noexcept { return segment_count_.load(std::memory_order_acquire); }
   Segment* segment_at(unsigned index) const noexcept {
-    return segments_[index].load(std::memory_order_acquire);
+    return segments_[index].load(std::memory_order_acquire);  // M20
   }
 
  private:
@@ -207,8 +208,8 @@ struct Port {
 /// or the lowerer finds the child set and raises it back. A raiser looks at every level, even if
 /// the lower one was set already, because whoever set that may be asleep between two levels (W8).
 inline void raise_bit(Atomic<Word>& parent, Word mask) noexcept {
-  if ((parent.load(std::memory_order_seq_cst) & mask) == 0) {
-    parent.fetch_or(mask, std::memory_order_seq_cst);
+  if ((parent.load(std::memory_order_seq_cst) & mask) == 0) {  // M6
+    parent.fetch_or(mask, std::memory_order_seq_cst);          // M6
   }
 }
 
@@ -229,7 +230,7 @@ inline Word notify(Slot& slot) noexcept {
   const Word before = group.pages[page].notify(group.bit_index(slot));
   probe(Site::wake_after_bit);
   // Null: a late waker's task is long gone and its group dormant; the bit it left resumes nobody.
-  Segment* segment = group.segment.load(std::memory_order_acquire);
+  Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
   if (segment == nullptr) return before;
   if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) {
     raise(group, *segment, group.index.load(std::memory_order_relaxed), page);
@@ -242,7 +243,7 @@ inline Word notify(Slot& slot) noexcept {
 
 /// Does `port` answer for this slot? The task may have ended, and its group be dormant.
 inline bool is_home(const Slot& slot, const Port& port) noexcept {
-  const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);
+  const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);  // M22
   return segment != nullptr && &segment->collection->port() == &port;
 }
 
@@ -251,7 +252,7 @@ inline void wake_remote(Slot& slot) noexcept {
   if (planted(Mutant::drop_wake)) return;
   Group& group = Group::of(slot);
   // Read before the wake: afterwards the task may end and its group fall asleep.
-  Segment* segment = group.segment.load(std::memory_order_acquire);
+  Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
   const bool coalesced = (notify(slot) & bit(group.bit_index(slot))) != 0;
   if (segment == nullptr) return;
   Port& port = segment->collection->port();
@@ -275,7 +276,7 @@ inline bool notify_home(Slot& slot) noexcept {
 inline void wake(Slot& slot, std::uint64_t generation) noexcept {
   if (slot.state.holds(generation)) {
     wake_remote(slot);
-  } else if (Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire)) {
+  } else if (Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire)) {  // M22
     segment->collection->port().remote_stale.fetch_add(1, std::memory_order_relaxed);
   }
 }

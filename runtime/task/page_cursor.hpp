@@ -28,11 +28,11 @@ struct PageCursor {
     // One more than the number of segments: the first one is visited again, from its start.
     for (unsigned round = 0; round <= segments; ++round) {
       Segment& here = *collection.segment_at(s);
-      Word groups = from(here.ready.load(std::memory_order_acquire), g);
+      Word groups = from(here.ready.load(std::memory_order_acquire), g);  // M6
       for (; groups != 0; groups = without_lowest(groups)) {
         const unsigned at = lowest(groups);
-        Group& candidate = *here.groups[at].load(std::memory_order_acquire);
-        const Word flagged = candidate.ready.load(std::memory_order_seq_cst);
+        Group& candidate = *here.groups[at].load(std::memory_order_acquire);   // M20
+        const Word flagged = candidate.ready.load(std::memory_order_seq_cst);  // M6
         if (const Word pages = from(flagged, at == g ? p : 0)) {
           segment = s;
           group = at;

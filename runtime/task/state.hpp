@@ -67,7 +67,7 @@ class StateWord {
     const std::uint64_t generation = generation_of(word_.load(std::memory_order_relaxed));
     // Release. Pairs: try_start. Publishes: the slot's plain fields and the frame. Without: a
     // worker that holds a spurious bit for this slot runs a half-written task.
-    word_.store(pack(generation, Phase::idle), std::memory_order_release);
+    word_.store(pack(generation, Phase::idle), std::memory_order_release);  // M1
     return generation;
   }
 
@@ -91,6 +91,7 @@ class StateWord {
           // Seq_cst is stronger than that: it orders the start before the task's later look at the
           // runtime's stop flag, which the stopper raises before it scans the state words.
           if (word_.compare_exchange_weak(word, pack(generation, Phase::running),
+                                          // M1, M2, M3, M17
                                           std::memory_order_seq_cst, std::memory_order_relaxed)) {
             return Start::started;
           }
@@ -102,6 +103,7 @@ class StateWord {
           // Release, also when the word does not change. Pairs: pause. Publishes: what the waker
           // whose bit we took wrote before its wake. Without: the next poll misses that event.
           if (word_.compare_exchange_weak(word, pack(generation, Phase::renotified),
+                                          // M3
                                           std::memory_order_acq_rel, std::memory_order_relaxed)) {
             return Start::busy;
           }
@@ -116,7 +118,7 @@ class StateWord {
     // Acq_rel. Acquire pairs with try_start's renotified. Release pairs with its started and
     // publishes the slot's plain fields, i.e. where the task goes on.
     const std::uint64_t old =
-        word_.exchange(pack(generation, Phase::idle), std::memory_order_acq_rel);
+        word_.exchange(pack(generation, Phase::idle), std::memory_order_acq_rel);  // M3
     return phase_of(old) == Phase::renotified;
   }
 
@@ -125,7 +127,7 @@ class StateWord {
   void pause_yielding() noexcept {
     const std::uint64_t generation = generation_of(word_.load(std::memory_order_relaxed));
     // Release. Pairs: try_start, as in pause.
-    word_.store(pack(generation, Phase::idle), std::memory_order_release);
+    word_.store(pack(generation, Phase::idle), std::memory_order_release);  // M2
   }
 
   /// running -> vacant with the next generation: every waker of this task is stale from now on.
@@ -136,12 +138,12 @@ class StateWord {
     // Release. Pairs: a waker's or a dump's load. Publishes: nothing they would read; it keeps the
     // task's effects from sinking below its end for those who watch the word.
     word_.store(pack(reusable ? generation + 1 : generation, Phase::vacant),
-                std::memory_order_release);
+                std::memory_order_release);  // M1
     return reusable;
   }
 
   /// A look that claims nothing.
-  std::uint64_t peek(std::memory_order order = std::memory_order_acquire) const noexcept {
+  std::uint64_t peek(std::memory_order order = std::memory_order_acquire) const noexcept {  // M1
     return word_.load(order);
   }
 

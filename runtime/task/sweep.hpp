@@ -61,25 +61,26 @@ class Sweep {
 
   // The lowerer's half of the handshake, one level each: see raise_bit in collection.hpp.
   void lower_page() noexcept {
-    group_->ready.fetch_and(~bit(cursor_.page), std::memory_order_seq_cst);
+    group_->ready.fetch_and(~bit(cursor_.page), std::memory_order_seq_cst);  // M6
     if (planted(Mutant::no_summary_recheck)) return;
-    if (page_->ready(std::memory_order_seq_cst) != 0)
+    if (page_->ready(std::memory_order_seq_cst) != 0)  // M6
       raise(*group_, *collection_->segment_at(cursor_.segment), cursor_.group, cursor_.page);
   }
   static void lower_group(Segment& segment, Group& group, unsigned index) noexcept {
-    segment.ready.fetch_and(~bit(index), std::memory_order_seq_cst);
+    segment.ready.fetch_and(~bit(index), std::memory_order_seq_cst);  // M6
     if (planted(Mutant::no_summary_recheck)) return;
+    // M6
     if (group.ready.load(std::memory_order_seq_cst) != 0) raise_bit(segment.ready, bit(index));
   }
   /// True if the class stays lowered.
   bool lower_class() noexcept {
     Port& port = collection_->port();
     const Word mask = bit(collection_->class_index());
-    port.classes.fetch_and(~mask, std::memory_order_seq_cst);
+    port.classes.fetch_and(~mask, std::memory_order_seq_cst);  // M6
     if (planted(Mutant::no_summary_recheck)) return true;
     const unsigned segments = collection_->segment_count();
     for (unsigned s = 0; s < segments; ++s) {
-      if (collection_->segment_at(s)->ready.load(std::memory_order_seq_cst) == 0) continue;
+      if (collection_->segment_at(s)->ready.load(std::memory_order_seq_cst) == 0) continue;  // M6
       raise_bit(port.classes, mask);
       return false;
     }

@@ -42,13 +42,13 @@ struct alignas(kCacheLine) WakerPage {
     // Release, and always an RMW even if the bit is set. Pairs: absorb, steal. Publishes: what the
     // waker wrote first. Without: a poll that coalesces two wakes misses the second one's data.
     // Seq_cst is needed by the summary: see raise() in collection.hpp.
-    return notified.fetch_or(bit(index), std::memory_order_seq_cst);
+    return notified.fetch_or(bit(index), std::memory_order_seq_cst);  // M4
   }
 
   /// Marks a slot ready. Home worker only, and never in a signal handler.
   void notify_home(unsigned index) noexcept {
     // Release. Pairs: steal. Publishes: what this worker wrote before the wake, for a thief.
-    next.store(next.load(std::memory_order_relaxed) | bit(index), std::memory_order_release);
+    next.store(next.load(std::memory_order_relaxed) | bit(index), std::memory_order_release);  // M5
   }
 
   /// Starts a pass: everything ready now goes to `pass`. Home worker. False if there is nothing.
@@ -62,15 +62,15 @@ struct alignas(kCacheLine) WakerPage {
       // Acquire. Pairs: notify. The bits are cleared before their tasks run, so that a wake during
       // the run sets them again.
       const Word remote = planted(Mutant::clear_after_run)
-                              ? notified.load(std::memory_order_acquire)
-                              : notified.exchange(0, std::memory_order_acq_rel);
+                              ? notified.load(std::memory_order_acquire)          // M4
+                              : notified.exchange(0, std::memory_order_acq_rel);  // M4
       arrived += count(remote);
       ready |= remote;
     }
     ready |= local;
     // Release. Pairs: steal, which must see what made these bits ready.
-    pass.store(ready, std::memory_order_release);
-    if (local != 0) next.store(0, std::memory_order_release);
+    pass.store(ready, std::memory_order_release);              // M5
+    if (local != 0) next.store(0, std::memory_order_release);  // M5
     return ready != 0;
   }
 
@@ -82,12 +82,12 @@ struct alignas(kCacheLine) WakerPage {
     index = lowest(ready);
     // Release: a thief may read this value instead of absorb's, and a plain store of the same
     // thread does not continue a release sequence.
-    pass.store(without_lowest(ready), std::memory_order_release);
+    pass.store(without_lowest(ready), std::memory_order_release);  // M5
     return true;
   }
 
   /// All ready bits, for a look that takes nothing.
-  Word ready(std::memory_order order = std::memory_order_acquire) const noexcept {
+  Word ready(std::memory_order order = std::memory_order_acquire) const noexcept {  // M5
     return notified.load(order) | next.load(order) | pass.load(order);
   }
 
@@ -98,7 +98,7 @@ struct alignas(kCacheLine) WakerPage {
       const Word here = wanted & word->load(std::memory_order_relaxed);
       // Acquire. Pairs: notify, notify_home, absorb, take. Without: the stolen poll misses what
       // its waker wrote. Release keeps the RMW in notify's release sequence on `notified`.
-      if (here != 0) got |= word->fetch_and(~here, std::memory_order_acq_rel) & here;
+      if (here != 0) got |= word->fetch_and(~here, std::memory_order_acq_rel) & here;  // M5
     }
     probe(Site::steal_after_claim);
     return got;
