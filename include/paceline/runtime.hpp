@@ -35,8 +35,12 @@ class runtime {
   /// Starts `t`. Any thread. Throws std::invalid_argument for an empty task or bad options,
   /// runtime_stopped after request_stop, std::bad_alloc; in each case nothing was started.
   template <class T>
-  join_handle<T> spawn(task<T> t, const spawn_options& options = {}) {
-    return detail::SpawnAccess::start(core_, std::move(t), options);
+  join_handle<T> spawn(task<T> t) {
+    return detail::SpawnAccess::start(core_, std::move(t), nullptr);
+  }
+  template <class T>
+  join_handle<T> spawn(task<T> t, const spawn_options& options) {
+    return detail::SpawnAccess::start(core_, std::move(t), &options);
   }
 
   /// Starts `f(args...)`: the task owns decayed copies of `f` and `args`, so a capturing coroutine
@@ -53,7 +57,7 @@ class runtime {
   template <detail::Awaitable A>
   detail::AwaitResult<A> block_on(A&& awaitable) {
     require_outside("block_on");
-    return detail::SpawnAccess::start(core_, as_task(std::forward<A>(awaitable)), {}).join();
+    return detail::SpawnAccess::start(core_, as_task(std::forward<A>(awaitable)), nullptr).join();
   }
 
   /// Asks every task to stop and refuses new ones from now on. Idempotent; does not wait.

@@ -23,8 +23,10 @@ class ScheduleAwaiter : public NativeAwaiter {
   explicit ScheduleAwaiter(RuntimeCore* core) noexcept : core_(core) {}
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> frame) {
-    cancelled_ = !schedule_on(core_, frame);
-    return !cancelled_;
+    // Once scheduled, the coroutine may have run elsewhere and be gone, and this awaiter with it.
+    if (schedule_on(core_, frame)) return true;
+    cancelled_ = true;
+    return false;
   }
   void await_resume() const {
     if (cancelled_ || stop_requested()) throw operation_cancelled();

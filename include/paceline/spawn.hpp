@@ -33,10 +33,18 @@ class JoinAwaiter;
 
 struct SpawnAccess {
   template <class T>
-  static join_handle<T> start(RuntimeCore* core, task<T> t, const spawn_options& options) {
+  static join_handle<T> start(RuntimeCore* core, task<T> t, const spawn_options* options) {
     auto frame = TaskAccess::handle(t);
     if (!frame) throw_empty_task("spawn");
     const task_id id = spawn_root(core, frame.promise(), frame, options);
+    return join_handle<T>(TaskAccess::release(t), id);
+  }
+
+  template <class T>
+  static join_handle<T> start_child(task<T> t) {
+    auto frame = TaskAccess::handle(t);
+    if (!frame) throw_empty_task("spawn");
+    const task_id id = spawn_child(frame.promise(), frame);
     return join_handle<T>(TaskAccess::release(t), id);
   }
 
@@ -204,7 +212,7 @@ auto SpawnAccess::start_function(RuntimeCore* core, const spawn_options& options
   return start(core,
                invoke_owned<typename SpawnedResult<Result>::type, Function, std::decay_t<Args>...>(
                    std::forward<F>(f), std::forward<Args>(args)...),
-               options);
+               &options);
 }
 
 }  // namespace detail
@@ -218,8 +226,12 @@ auto join_handle<T>::operator co_await() && {
 /// Starts `t` on the current runtime. From a task only: throws std::logic_error elsewhere.
 /// See runtime::spawn for the rest.
 template <class T>
-join_handle<T> spawn(task<T> t, const spawn_options& options = {}) {
-  return detail::SpawnAccess::start(nullptr, std::move(t), options);
+join_handle<T> spawn(task<T> t) {
+  return detail::SpawnAccess::start_child(std::move(t));
+}
+template <class T>
+join_handle<T> spawn(task<T> t, const spawn_options& options) {
+  return detail::SpawnAccess::start(nullptr, std::move(t), &options);
 }
 
 /// Starts `f(args...)` on the current runtime; the task owns copies of `f` and `args`.

@@ -22,8 +22,6 @@
 
 namespace paceline::core {
 
-ExecutorRuntime* here() noexcept { return machine::this_thread().runtime; }
-
 ExecutorRuntime& require_current(const char* what) {
   ExecutorRuntime* runtime = here();
   if (runtime == nullptr || runtime->current() == nullptr) {

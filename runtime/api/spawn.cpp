@@ -129,16 +129,14 @@ std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBas
 
 std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
                                  std::coroutine_handle<> frame, unsigned qos_class,
-                                 const spawn_options& options) {
-  core.admit_from_outside("spawn");
-  Seat& seat = core.place(options.core);
-  Slot* slot =
-      seat.collections[qos_class].allocate_shared(options.core ? Role::pinned : Role::shared);
+                                 const std::optional<std::size_t>& asked) {
+  const std::uint64_t id = id_at(core, core.admit_from_outside("spawn"), 0);
+  Seat& seat = core.place(asked);
+  Slot* slot = seat.collections[qos_class].allocate_shared(asked ? Role::pinned : Role::shared);
   if (slot == nullptr) {
     core.forget_from_outside();
     throw std::bad_alloc();
   }
-  const std::uint64_t id = id_at(core, core.next_outside_id() + 1, 0);
   move_in(*slot, promise, frame, id);
   probe(Site::spawn_before_admit);
   slot->state.admit();
@@ -156,8 +154,42 @@ using core::Role;
 using core::Seat;
 using core::Slot;
 
+namespace {
+
+/// Throws what is wrong with the options of a spawn on `target`.
+void check_options(const spawn_options& options, const RuntimeCore& target) {
+  if (options.name.size() > core::kNameMax) {
+    throw std::invalid_argument(fmt::format("spawn_options.name has {} bytes, the most is {}",
+                                            options.name.size(), core::kNameMax));
+  }
+  if (options.core && *options.core >= target.worker_count()) {
+    throw std::invalid_argument(
+        fmt::format("spawn_options.core is {}, but the runtime has {} workers, 0 to {}",
+                    *options.core, target.worker_count(), target.worker_count() - 1));
+  }
+}
+
+[[noreturn]] void throw_stopped() {
+  throw runtime_stopped("spawn: the runtime was asked to stop and takes no new tasks");
+}
+
+}  // namespace
+
+std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
+  ExecutorRuntime* runtime = core::here();
+  if (runtime == nullptr || runtime->current() == nullptr) {
+    return spawn_root(nullptr, promise, frame, nullptr);
+  }
+  RuntimeCore& target = runtime->worker().core();
+  target.require_same_process("spawn");
+  if (target.stopping()) throw_stopped();
+  promise.runtime_id.store(target.id(), std::memory_order_relaxed);
+  return core::spawn_here(*runtime, target, promise, frame, core::class_of(*runtime->current()),
+                          core::spill_to(*runtime, target), Role::shared);
+}
+
 std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
-                         const spawn_options& options) {
+                         const spawn_options* options) {
   ExecutorRuntime* runtime = core::here();
   if (target == nullptr) {
     if (runtime == nullptr) {
@@ -167,32 +199,21 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
     target = &runtime->worker().core();
   }
   target->require_same_process("spawn");
-  const unsigned qos_class = core::class_for(options.qos, runtime);
-  if (options.name.size() > core::kNameMax) {
-    throw std::invalid_argument(fmt::format("spawn_options.name has {} bytes, the most is {}",
-                                            options.name.size(), core::kNameMax));
-  }
-  if (options.core && *options.core >= target->worker_count()) {
-    throw std::invalid_argument(
-        fmt::format("spawn_options.core is {}, but the runtime has {} workers, 0 to {}",
-                    *options.core, target->worker_count(), target->worker_count() - 1));
-  }
+  const std::optional<std::size_t> asked = options != nullptr ? options->core : std::nullopt;
+  const unsigned qos_class =
+      core::class_for(options != nullptr ? options->qos : std::nullopt, runtime);
+  if (options != nullptr) check_options(*options, *target);
   const bool inside = runtime != nullptr && &runtime->worker().core() == target;
-  if (inside && target->stopping()) {
-    throw runtime_stopped("spawn: the runtime was asked to stop and takes no new tasks");
-  }
+  if (inside && target->stopping()) throw_stopped();
   promise.runtime_id.store(target->id(), std::memory_order_relaxed);
-  core::attach_extras(promise, options);
-  if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, options);
-  Seat* elsewhere = nullptr;
-  Role role = Role::shared;
-  if (options.core) {
-    elsewhere = &target->place(options.core);
-    role = Role::pinned;
-  } else {
-    elsewhere = core::spill_to(*runtime, *target);
+  if (options != nullptr) core::attach_extras(promise, *options);
+  if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, asked);
+  if (!asked) {
+    Seat* elsewhere = core::spill_to(*runtime, *target);
+    return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, Role::shared);
   }
-  return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, role);
+  return core::spawn_here(*runtime, *target, promise, frame, qos_class, &target->place(asked),
+                          Role::pinned);
 }
 
 const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) noexcept {

@@ -48,26 +48,7 @@ bool ExecutorRuntime::step(unsigned budget) noexcept {
   return drained_;
 }
 
-void ExecutorRuntime::run_polls() noexcept {
-  for (unsigned i = 0; i < foreign_count_; ++i) {
-    resume_chain(foreign_[i]);
-    count_end();
-  }
-  foreign_count_ = 0;
-  while (budget_ > 0) {
-    --budget_;
-    Slot* slot = pick();
-    if (slot == nullptr) {
-      drained_ = true;
-      ready_ = 0;
-      return;
-    }
-    if (ready_ > 0) --ready_;
-    poll(*slot);
-  }
-}
-
-Slot* ExecutorRuntime::pick() noexcept {
+inline Slot* ExecutorRuntime::pick() noexcept {
   // Loot alternates with the worker's own tasks: neither waits for the other to run dry.
   if (!loot_.empty()) {
     loot_turn_ = !loot_turn_;
@@ -83,11 +64,34 @@ Slot* ExecutorRuntime::pick() noexcept {
       has_credit_ = all_bits(qos_count);
     }
     const unsigned chosen = lowest(ready & has_credit_);
-    if (Slot* slot = sweeps_[chosen].next(ready_)) {
+    unsigned arrived = 0;
+    if (Slot* slot = sweeps_[chosen].next(arrived)) {
       if (--credit_[chosen] == 0) has_credit_ &= ~bit(chosen);
+      if (arrived != 0) {
+        // Whoever sent them may have found no helper that could run beside it; we ask again.
+        ready_ += arrived - 1;
+        became_ready();
+      }
       return slot;
     }
     // The sweep found nothing and lowered the class's bit; look again.
+  }
+}
+
+inline void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
+  frame.resume();
+  if (posted_) [[unlikely]]
+    resume_posted();
+}
+
+void ExecutorRuntime::resume_posted() noexcept {
+  while (posted_) {
+    const auto next = std::exchange(posted_, nullptr);
+    if (!posted_more_.empty()) [[unlikely]] {
+      posted_ = posted_more_.front();
+      posted_more_.erase(posted_more_.begin());
+    }
+    next.resume();
   }
 }
 
@@ -98,7 +102,7 @@ struct ExecutorRuntime::PollHost {
   bool may_resume(Slot& slot) noexcept {
     return core::may_resume(slot, [&] { return runtime.stop_requested(*slot.root); });
   }
-  Rest run(Slot*& slot) noexcept {
+  [[gnu::always_inline]] Rest run(Slot*& slot) noexcept {
     bump(runtime.counters_.polls);
     runtime.current_ = slot;
     runtime.outcome_ = Outcome::none;
@@ -126,8 +130,28 @@ struct ExecutorRuntime::PollHost {
   void put_back(Slot& slot) noexcept { runtime.put_back(slot); }
 };
 
-void ExecutorRuntime::poll(Slot& slot) noexcept {
+inline void ExecutorRuntime::poll(Slot& slot) noexcept {
   if (poll_slot(slot, PollHost{*this}) != Claim::polled) bump(counters_.stale);
+}
+
+void ExecutorRuntime::run_polls() noexcept {
+  for (unsigned i = 0; i < foreign_count_; ++i) {
+    resume_chain(foreign_[i]);
+    count_end();
+  }
+  foreign_count_ = 0;
+  if (first_ != nullptr) poll(*std::exchange(first_, nullptr));
+  while (budget_ > 0) {
+    --budget_;
+    Slot* slot = pick();
+    if (slot == nullptr) {
+      drained_ = true;
+      ready_ = 0;
+      return;
+    }
+    if (ready_ > 0) --ready_;
+    poll(*slot);
+  }
 }
 
 bool ExecutorRuntime::post_transfer(std::coroutine_handle<> next) noexcept {
@@ -140,18 +164,6 @@ bool ExecutorRuntime::post_transfer(std::coroutine_handle<> next) noexcept {
     return true;
   } catch (const std::bad_alloc&) {
     return false;
-  }
-}
-
-void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
-  frame.resume();
-  while (posted_) {
-    const auto next = std::exchange(posted_, nullptr);
-    if (!posted_more_.empty()) [[unlikely]] {
-      posted_ = posted_more_.front();
-      posted_more_.erase(posted_more_.begin());
-    }
-    next.resume();
   }
 }
 

@@ -2,7 +2,7 @@
 // ExecutorRuntime: what a core runs - its collections, its strong executor, the task running now.
 // Flow rooms: run, suspend, end. Called by its worker only, but for what is marked otherwise.
 // It must never keep a pointer to per-worker state across user code (decision D15).
-// Proof: tests/unit/exec/, tests/model/wake_model.cpp.
+// Proof: tests/unit/exec/; its use of poll_slot: tests/model/wake_model.cpp.
 #pragma once
 
 #include <array>
@@ -111,6 +111,11 @@ class ExecutorRuntime {
     loot_.push(slot);
     ++ready_;
   }
+  /// A claimed task that is polled first in the next step and that nobody can take before. Only
+  /// while there is none. What was taken from another's loot comes here: through the loot two
+  /// thieves could hand it to and fro for ever.
+  void poll_first(Slot& slot) noexcept { first_ = &slot; }
+  bool has_first() const noexcept { return first_ != nullptr; }
   bool stop_requested(const detail::PromiseBase& root) const noexcept {
     return (root.stop.load(std::memory_order_relaxed) & 1) != 0 ||
            surroundings_.stopping->load(std::memory_order_seq_cst);  // M17
@@ -122,9 +127,11 @@ class ExecutorRuntime {
  private:
   struct PollHost;
 
-  Slot* pick() noexcept;
-  void poll(Slot& slot) noexcept;
-  void resume_chain(std::coroutine_handle<> frame) noexcept;
+  // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
+  [[gnu::always_inline]] Slot* pick() noexcept;
+  [[gnu::always_inline]] void poll(Slot& slot) noexcept;
+  [[gnu::always_inline]] void resume_chain(std::coroutine_handle<> frame) noexcept;
+  void resume_posted() noexcept;
   void became_ready() noexcept {
     ++ready_;
     if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
@@ -140,6 +147,7 @@ class ExecutorRuntime {
 
   // The run.
   Slot* current_ = nullptr;
+  Slot* first_ = nullptr;
   std::coroutine_handle<> posted_;                    // resumed next,
   std::vector<std::coroutine_handle<>> posted_more_;  // and after it; rarely any
   Outcome outcome_ = Outcome::none;

@@ -39,7 +39,7 @@ bool may_resume(Slot& slot, StopRequested&& stop_requested) noexcept {
 ///   void rearm(Slot&);       sets the bit of a task that was notified while it ran
 ///   void put_back(Slot&);    sets the bit of a task that yielded
 template <class Host>
-Claim poll_slot(Slot& claimed, Host&& host) noexcept {
+[[gnu::always_inline]] inline Claim poll_slot(Slot& claimed, Host&& host) noexcept {
   probe(Site::claim_after_take);
   if (claimed.state.try_start() != Start::started) return Claim::stale;
   if (!host.may_resume(claimed)) {

@@ -2,7 +2,7 @@
 // Memory for coroutine frames: a slab per worker, remote frees in batches.
 // Flow rooms: spawn and await (allocate), end (free). Any thread through the two free functions.
 // It must never take a lock on a worker's own allocate and free, nor unmap a chunk in use.
-// Proof: tests/unit/machine/frame_heap_test.cpp, tests/model/frame_model.cpp.
+// Proof: tests/unit/machine/frame_heap_test.cpp, frame_remote_test.cpp there.
 #pragma once
 
 #include <cstddef>

@@ -81,12 +81,13 @@ void yield_thread() noexcept { ::sched_yield(); }
 
 // --- threads ---
 
+constinit thread_local ThisThread this_thread_record;
+
 ThisThread& this_thread() noexcept {
-  static thread_local constinit ThisThread record;
   // The empty asm keeps the address from being computed at the caller after identical-code folding
   // or LTO have undone `noinline`.
   asm volatile("" ::: "memory");
-  return record;
+  return this_thread_record;
 }
 
 namespace {
@@ -185,9 +186,9 @@ bool guard(void* memory, std::size_t bytes) noexcept {
 
 // --- fork ---
 
-namespace {
-
 constinit Atomic<std::uint64_t> forks{1};
+
+namespace {
 
 constexpr std::size_t kForkLocksMax = 16;
 constinit Mutex* fork_locks[kForkLocksMax] = {};
@@ -212,10 +213,12 @@ void keep_across_fork(Mutex& lock) noexcept {
   fork_locks[fork_lock_count++] = &lock;
 }
 
-std::uint64_t fork_generation() noexcept {
+int current_cpu() noexcept { return sched_getcpu(); }
+
+std::uint64_t watch_forks() noexcept {
   [[maybe_unused]] static const int registered =
       pthread_atfork(&before_fork, &after_fork, &in_child);
-  return forks.load(std::memory_order_relaxed);
+  return fork_generation();
 }
 
 }  // namespace machine

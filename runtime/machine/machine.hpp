@@ -50,10 +50,19 @@ struct ThisThread {
   ExecutorRuntime* runtime = nullptr;  // of a worker, else null
   FrameHeap* heap = nullptr;           // of a worker, else null
   unsigned held_ranks = 0;             // locks held, for the rank check
+
+  // Where this thread last placed a task from outside, and for how many more that answer is good.
+  std::uint32_t placed_runtime = 0;
+  std::uint32_t placed_seat = 0;
+  std::uint32_t placements_left = 0;
+  std::uint32_t place_turn = 0;
 };
 /// Never inlined: a compiler may keep a thread-local address across a suspension that changes the
 /// thread (decision D15).
 [[gnu::noinline]] ThisThread& this_thread() noexcept;
+/// The same record, for code that is never inlined into a coroutine and keeps no address of it
+/// across a call that may switch stacks: a look without a call.
+extern constinit thread_local ThisThread this_thread_record [[gnu::tls_model("initial-exec")]];
 
 /// Opaque; 0 is none.
 using ThreadHandle = std::uintptr_t;
@@ -79,6 +88,8 @@ std::optional<double> cpu_quota();
 /// How far apart two CPUs are: 0 same core, then growing with each shared level lost. From hwloc;
 /// all equal where it knows nothing. `distance[i][j]` for indices of `cpus`.
 std::vector<std::vector<unsigned>> cpu_distances(const std::vector<int>& cpus);
+/// The CPU the caller runs on at this moment; -1: not known. Signal-safe.
+int current_cpu() noexcept;
 std::size_t page_size() noexcept;
 
 // --- memory ---
@@ -100,6 +111,9 @@ bool guard(void* memory, std::size_t bytes) noexcept;
 void keep_across_fork(Mutex& lock) noexcept;
 
 /// Changes in the child of every fork. A runtime remembers it and refuses calls after a change.
-std::uint64_t fork_generation() noexcept;
+/// Counts from the first watch_forks() on, which returns the same.
+extern constinit Atomic<std::uint64_t> forks;
+inline std::uint64_t fork_generation() noexcept { return forks.load(std::memory_order_relaxed); }
+std::uint64_t watch_forks() noexcept;
 
 }  // namespace paceline::core::machine

@@ -16,9 +16,8 @@ bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
 }
 
 void call_helper(Hub& hub, unsigned origin) noexcept {
-  // Counted before it wakes, so that the next event sees a searcher and calls nobody.
-  std::uint32_t none = 0;
-  if (!hub.searching.compare_exchange_strong(none, 1, std::memory_order_seq_cst)) return;  // M9
+  const int own_cpu = machine::current_cpu();
+  bool counted = false;
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
   const unsigned first = words == 0 ? 0 : origin / 64 % words;
@@ -29,11 +28,18 @@ void call_helper(Hub& hub, unsigned origin) noexcept {
     if (step == 0) candidates = from(candidates, origin % 64);
     while (candidates != 0) {
       Seat* seat = hub.seats[at * 64 + lowest(candidates)].load(std::memory_order_acquire);  // M10
-      if (seat != nullptr && wake_seat(*seat, Seat::kCalled)) return;
       candidates = without_lowest(candidates);
+      if (seat == nullptr || seat->park.load(std::memory_order_seq_cst) != Seat::kAsleep)
+        continue;  // M7
+      if (own_cpu >= 0 && seat->cpu.load(std::memory_order_relaxed) == own_cpu) continue;
+      // Counted before it wakes, so that the next event sees a searcher and calls nobody.
+      std::uint32_t none = 0;
+      if (!counted && !hub.searching.compare_exchange_strong(none, 1)) return;  // M9
+      counted = true;
+      if (wake_seat(*seat, Seat::kCalled)) return;
     }
   }
-  hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
+  if (counted) hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
 }
 
 void help_wanted(Port& port, std::uint64_t ready) noexcept {
@@ -50,8 +56,12 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept {
 void work_added(Port& port, bool backlog) noexcept {
   auto& seat = static_cast<Seat&>(port);
   if (wake_seat(seat, Seat::kWoken)) return;
-  const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} +
-                              seat.inflow.load(std::memory_order_relaxed);
+  const std::uint32_t inflow = seat.inflow.load(std::memory_order_relaxed);
+  // In a stream of small tasks from outside, one in kAskEvery asks for help: asking is dearer than
+  // what it could win for each of them.
+  constexpr std::uint32_t kAskEvery = 16;
+  if (inflow % kAskEvery > 1 && seat.time_for(kAskEvery) < kWakeCost) return;
+  const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} + inflow;
   help_wanted(port, known + (backlog ? 1 : 0));
 }
 

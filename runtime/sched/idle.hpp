@@ -48,6 +48,7 @@ struct Seat : Port {
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
   Atomic<std::uint32_t> poll_ns{0};  // how long its polls take, smoothed; 0: not known yet
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
+  Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
   Atomic<Worker*> worker{nullptr};
 
   Seat* next_recycled = nullptr;
@@ -105,7 +106,8 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept;
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
 
-/// Calls one sleeper to search, nearest to `origin` by index first.
+/// Calls one sleeper to search, nearest to `origin` by index first. Not the one that is bound to
+/// the CPU we run on: it could only run instead of us.
 void call_helper(Hub& hub, unsigned origin) noexcept;
 
 /// May one more worker search on its own account? At most half of them do.

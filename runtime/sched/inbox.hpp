@@ -2,7 +2,7 @@
 // A worker's inbox for what has no slot: foreign coroutines posted through a scheduler.
 // Flow room: spawn. Any thread posts; the worker takes.
 // It must never let a post be overlooked: the queue may look empty while an item is on its way.
-// Proof: tests/unit/sched/inbox_test.cpp, tests/model/park_model.cpp (the count).
+// Proof: tests/unit/sched/inbox_test.cpp; coretest park-edge.
 #pragma once
 
 #include <coroutine>

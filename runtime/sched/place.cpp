@@ -2,6 +2,8 @@
 // Where a task from elsewhere goes: to the worker on which it is expected to wait least.
 // Flow room: spawn. Any thread. It must never choose a worker that cannot run now while another can.
 // Proof: tests/unit/sched/place_test.cpp, tests/unit/api/spawn_test.cpp.
+#include <algorithm>
+
 #include "sched/runtime_core.hpp"
 
 namespace paceline::core {
@@ -11,28 +13,53 @@ namespace {
 // Longer than the look every worker takes about every 50 us (worker.cpp) unless a poll is longer.
 constexpr Nanos kSilentTooLong = 100 * kMicrosecond;
 
+// A choice is good for so many tasks in a row, unless these alone would keep the worker busy for
+// longer than the wake of another one costs. Neighbours then share pages and cache lines, and the
+// load figures, which others write, are read once.
+constexpr std::uint32_t kRunAtMost = 16;
+
+// How long a thread keeps a CPU, at least, once the system has given it one: of the order of the
+// kernel's own slice.
+constexpr Nanos kSystemSlice = 3 * kMillisecond;
+
 }  // namespace
 
 Seat& RuntimeCore::place(const std::optional<std::size_t>& core) noexcept {
-  Seat& seat = core ? *seats_[*core] : emptiest();
-  seat.inflow.fetch_add(1, std::memory_order_relaxed);
-  return seat;
+  Seat* seat = nullptr;
+  if (core) {
+    seat = seats_[*core];
+  } else if (machine::ThisThread& self = machine::this_thread();
+             self.placed_runtime == id_ && self.placements_left != 0) {
+    --self.placements_left;
+    seat = seats_[self.placed_seat];
+  } else {
+    // A thread that is no worker holds the CPU it runs on against the worker bound there.
+    seat = &emptiest(self.runtime == nullptr && plan_.pin ? machine::current_cpu() : -1);
+    self.placed_runtime = id_;
+    self.placed_seat = seat->index.load(std::memory_order_relaxed);
+    const Nanos each = seat->time_for(1);
+    self.placements_left = static_cast<std::uint32_t>(
+        std::min<Nanos>(kWakeCost / std::max<Nanos>(each, 1), kRunAtMost));
+    if (self.placements_left != 0) --self.placements_left;
+  }
+  seat->inflow.fetch_add(1, std::memory_order_relaxed);
+  return *seat;
 }
 
-Seat& RuntimeCore::emptiest() noexcept {
+Seat& RuntimeCore::emptiest(int taken_cpu) noexcept {
   const auto count = static_cast<unsigned>(plan_.workers);
   if (count == 1) return *seats_[0];
   // Up to eight workers: look at all. Above: two at random (Mitzenmacher, "The power of two choices
   // in randomized load balancing", 2001); a turn counter, spread by a multiplicative hash, is
   // chance enough.
-  const std::uint32_t turn = place_turn_.fetch_add(1, std::memory_order_relaxed);
+  const std::uint32_t turn = machine::this_thread().place_turn++;
   const unsigned looks = count <= 8 ? count : 2;
   std::size_t best = 0;
   Nanos least = kForever;
   for (unsigned i = 0; i < looks; ++i) {
     const std::uint64_t spread = (std::uint64_t{turn} * 2 + i) * 0x9e3779b97f4a7c15ull >> 32;
     const std::size_t at = count <= 8 ? (turn + i) % count : spread % count;
-    const Nanos wait = expected_wait(*seats_[at]);
+    const Nanos wait = expected_wait(*seats_[at], taken_cpu);
     if (wait < least) {
       least = wait;
       best = at;
@@ -42,10 +69,12 @@ Seat& RuntimeCore::emptiest() noexcept {
 }
 
 /// How long a task sent there would wait for its first poll.
-Nanos RuntimeCore::expected_wait(const Seat& seat) noexcept {
-  if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) return kWakeCost;
+Nanos RuntimeCore::expected_wait(const Seat& seat, int taken_cpu) noexcept {
+  const bool taken = taken_cpu >= 0 && seat.cpu.load(std::memory_order_relaxed) == taken_cpu;
+  const Nanos extra = taken ? kSystemSlice : 0;
+  if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) return kWakeCost + extra;
   const std::uint64_t sent = seat.inflow.load(std::memory_order_relaxed);
-  const Nanos wait = seat.time_for(seat.load.load(std::memory_order_relaxed) + sent);
+  const Nanos wait = seat.time_for(seat.load.load(std::memory_order_relaxed) + sent) + extra;
   // What was sent and not looked at for a while says that this worker cannot run now: its poll is
   // long, or the system runs something else on its core.
   if (sent != 0) {

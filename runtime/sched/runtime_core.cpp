@@ -41,7 +41,7 @@ std::uint64_t prepare_for_forks() noexcept {
     keep_frames_across_fork();
     return true;
   }();
-  return machine::fork_generation();
+  return machine::watch_forks();
 }
 
 runtime_options checked(runtime_options options) {
@@ -213,8 +213,7 @@ void RuntimeCore::release() noexcept {
   delete this;
 }
 
-void RuntimeCore::require_same_process(const char* caller) const {
-  if (machine::fork_generation() == fork_generation_) return;
+void RuntimeCore::throw_other_process(const char* caller) {
   throw std::logic_error(fmt::format(
       "{}: this runtime belongs to the parent process; its workers do not exist after fork(). "
       "Create a new runtime in the child, or call exec",
@@ -335,11 +334,11 @@ void RuntimeCore::trim() noexcept {
 
 // --- spawn ---
 
-void RuntimeCore::admit_from_outside(const char* caller) {
+std::uint64_t RuntimeCore::admit_from_outside(const char* caller) {
   // Counted first, then checked; the stopper raises the flag first and then counts. So a task is
   // either refused here or waited for there (failure L2).
-  outside_spawned_.fetch_add(1, std::memory_order_seq_cst);  // M21
-  if (!stopping()) return;
+  const std::uint64_t before = outside_spawned_.fetch_add(1, std::memory_order_seq_cst);  // M21
+  if (!stopping()) return before + 1;
   forget_from_outside();
   throw runtime_stopped(fmt::format("{}: the runtime '{}' was asked to stop and takes no new tasks",
                                     caller, options_.name));
@@ -348,10 +347,6 @@ void RuntimeCore::admit_from_outside(const char* caller) {
 void RuntimeCore::forget_from_outside() noexcept {
   outside_forgotten_.fetch_add(1, std::memory_order_seq_cst);  // M21
   worker_rests();
-}
-
-std::uint64_t RuntimeCore::next_outside_id() noexcept {
-  return outside_ids_.fetch_add(1, std::memory_order_relaxed);
 }
 
 RuntimeCore* RuntimeCore::find(std::uint32_t id) noexcept {

@@ -53,18 +53,22 @@ class RuntimeCore {
   void shut_down() noexcept;
 
   /// Throws std::logic_error in the child of a fork.
-  void require_same_process(const char* caller) const;
+  void require_same_process(const char* caller) const {
+    if (machine::fork_generation() != fork_generation_) throw_other_process(caller);
+  }
 
   // --- work ---
 
-  /// Counts one task from an outside thread and admits it, or throws runtime_stopped.
-  void admit_from_outside(const char* caller);
+  /// Counts one task from an outside thread and admits it, or throws runtime_stopped. Its number
+  /// among those.
+  std::uint64_t admit_from_outside(const char* caller);
   /// The admitted task could not be started.
   void forget_from_outside() noexcept;
   /// The seat for a task from elsewhere; `core` was asked for by the user. Any thread.
   Seat& place(const std::optional<std::size_t>& core) noexcept;
-  /// The least loaded seat of those looked at. Any thread.
-  Seat& emptiest() noexcept;
+  /// The least loaded seat of those looked at; one whose worker is bound to `taken_cpu` counts as
+  /// unable to run for a while (-1: none). Any thread.
+  Seat& emptiest(int taken_cpu = -1) noexcept;
 
   void request_stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }  // M17
@@ -87,7 +91,6 @@ class RuntimeCore {
   void note_unpinned(int cpu, int error) noexcept;
   void unhandled(detail::PromiseBase& promise) noexcept;
   void count_unhandled() noexcept;
-  std::uint64_t next_outside_id() noexcept;
 
   void list(detail::StopRecord& record);
   void unlist(detail::StopRecord& record) noexcept;
@@ -114,6 +117,7 @@ class RuntimeCore {
   static RuntimeCore* find(std::uint32_t id) noexcept;
 
  private:
+  [[noreturn]] static void throw_other_process(const char* caller);
   explicit RuntimeCore(runtime_options options);
   ~RuntimeCore();
   void start_workers();
@@ -125,7 +129,7 @@ class RuntimeCore {
   void detach(detail::StopRecord& record) noexcept;
   std::stop_source next_unstopped();
   void stop_records() noexcept;
-  static Nanos expected_wait(const Seat& seat) noexcept;
+  static Nanos expected_wait(const Seat& seat, int taken_cpu) noexcept;
   static void thread_body(void* worker) noexcept;
 
   const runtime_options options_;
@@ -146,8 +150,6 @@ class RuntimeCore {
 
   alignas(kCacheLinePair) Atomic<std::uint64_t> outside_spawned_{0};
   Atomic<std::uint64_t> outside_forgotten_{0};
-  Atomic<std::uint64_t> outside_ids_{0};
-  Atomic<std::uint32_t> place_turn_{0};
   Atomic<std::uint64_t> unhandled_{0};
   Atomic<std::uint32_t> idle_waiters_{0};
   Atomic<std::uint32_t> idle_epoch_{0};  // futex of wait_idle

@@ -46,6 +46,9 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
   seat->park.store(Seat::kAwake, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
+  seat->poll_ns.store(0, std::memory_order_relaxed);
+  seat->looked_at.store(0, std::memory_order_relaxed);
+  seat->cpu.store(-1, std::memory_order_relaxed);
   // Release. Pairs: help_wanted. Publishes: the index.
   seat->hub.store(&hub, std::memory_order_release);         // M10
   hub.seats[index].store(seat, std::memory_order_release);  // M10

@@ -59,6 +59,7 @@ void Worker::run() noexcept {
   if (plan_.cpu >= 0) {
     const int error = machine::pin_this_thread(plan_.cpu);
     pinned_.store(error == 0, std::memory_order_relaxed);
+    if (error == 0) seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
     if (error != 0) core_.note_unpinned(plan_.cpu, error);
   }
   last_look_ = machine::now();
@@ -116,7 +117,7 @@ bool Worker::take_from_inbox() noexcept {
 
 bool Worker::own_work_visible() const noexcept {
   return seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty() ||  // M7
-         !runtime_.loot_empty();
+         !runtime_.loot_empty() || runtime_.has_first();
 }
 
 /// The re-check of the park protocol.
@@ -172,7 +173,7 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
       if (Slot* slot = other.runtime_.loot().take_any()) {
         bump(runtime_.counters().steals);
         bump(runtime_.counters().tasks_stolen);
-        runtime_.add_loot(*slot);
+        runtime_.poll_first(*slot);
         more = other.runtime_.loot().size_hint() > 1;
         return true;
       }

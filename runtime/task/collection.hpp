@@ -262,14 +262,17 @@ inline void wake_remote(Slot& slot) noexcept {
 
 /// The home worker's wake path: no RMW unless the page was quiet. Never in a signal handler.
 /// Returns true if the bit was not set before.
+///
+/// Unlike notify() it may trust a word that is not empty: only this thread adds bits to `next`, and
+/// only this thread lowers the summary, after it has moved those bits away. So bits in `next` mean
+/// that the summary was raised for them and still is.
 inline bool notify_home(Slot& slot) noexcept {
   Group& group = Group::of(slot);
   const unsigned page = group.page_index(slot);
   const unsigned index = group.bit_index(slot);
-  const bool fresh = (group.pages[page].next.load(std::memory_order_relaxed) & bit(index)) == 0;
-  group.pages[page].notify_home(index);
-  raise(group, group.home(), group.index.load(std::memory_order_relaxed), page);
-  return fresh;
+  const Word before = group.pages[page].notify_home(index);
+  if (before == 0) raise(group, group.home(), group.index.load(std::memory_order_relaxed), page);
+  return (before & bit(index)) == 0;
 }
 
 /// A waker's wake: any thread, any time, also when the task and its runtime are long gone.

@@ -22,7 +22,7 @@ class Sweep {
 
   /// The next ready slot, or null if the class is drained (its bit in the port is then lowered).
   /// Adds to `arrived` how many tasks others have made ready.
-  Slot* next(unsigned& arrived) noexcept {
+  [[gnu::always_inline]] Slot* next(unsigned& arrived) noexcept {
     unsigned index = 0;
     if (page_ != nullptr && page_->take(index)) return slot(index);
     while (advance(arrived)) {
@@ -47,7 +47,8 @@ class Sweep {
   }
 
   /// Moves to the next flagged page that has ready bits and starts its pass.
-  bool advance(unsigned& arrived) noexcept {
+  [[gnu::noinline]] bool advance(unsigned& arrived) noexcept {
+    if (page_ != nullptr && only_page_flagged() && page_->absorb(arrived)) return true;
     do {
       while ((group_ = cursor_.next(*collection_, &lower_group)) != nullptr) {
         page_ = &group_->pages[cursor_.page];
@@ -57,6 +58,15 @@ class Sweep {
       page_ = nullptr;
     } while (!lower_class());
     return false;
+  }
+
+  /// The rotation would lead from the present page back to it. A short cut for few tasks: a page
+  /// that is flagged meanwhile is found by the next advance, as its bit stays.
+  bool only_page_flagged() const noexcept {
+    return collection_->segment_count() == 1 &&
+           collection_->segment_at(0)->ready.load(std::memory_order_relaxed) ==
+               bit(cursor_.group) &&
+           group_->ready.load(std::memory_order_relaxed) == bit(cursor_.page);
   }
 
   // The lowerer's half of the handshake, one level each: see raise_bit in collection.hpp.

@@ -45,10 +45,12 @@ struct alignas(kCacheLine) WakerPage {
     return notified.fetch_or(bit(index), std::memory_order_seq_cst);  // M4
   }
 
-  /// Marks a slot ready. Home worker only, and never in a signal handler.
-  void notify_home(unsigned index) noexcept {
+  /// Marks a slot ready. Home worker only, and never in a signal handler. Returns `next` before.
+  Word notify_home(unsigned index) noexcept {
+    const Word before = next.load(std::memory_order_relaxed);
     // Release. Pairs: steal. Publishes: what this worker wrote before the wake, for a thief.
-    next.store(next.load(std::memory_order_relaxed) | bit(index), std::memory_order_release);  // M5
+    next.store(before | bit(index), std::memory_order_release);  // M5
+    return before;
   }
 
   /// Starts a pass: everything ready now goes to `pass`. Home worker. False if there is nothing.

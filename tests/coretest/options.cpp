@@ -47,7 +47,7 @@ void reject_contradictions(const Options& o, bool number_given) {
   reject(
       o.mode == Options::Mode::prove &&
           (chooses || sizes || o.seeds != 1 || o.chaos != Chaos::off || !o.replay.empty() ||
-           !o.list_file.empty()),
+           !o.list_file.empty() || o.table),
       "--prove chooses its own runs; only --seed, --timeout, --json and --keep-going go with it");
 }
 

@@ -168,7 +168,7 @@ class Run {
       result_.reason = std::string(line);
     } else if (key == fact::value) {
       const std::string_view name = cut(line);
-      result_.values.emplace_back(std::string(name), std::string(line));
+      result_.set(name, line);
       last_progress_ = now_ns();
     } else if (key == fact::goal) {
       const std::string_view name = cut(line);
@@ -262,6 +262,7 @@ class Run {
       result_.verdict = skipped_ ? Verdict::skip : Verdict::pass;
       result_.code = skipped_ ? "skip" : "";
     }
+    if (!done_ && !broken_ && !over_limit_) result_.set("ops", last_beat_);
     if (result_.verdict == Verdict::crash) {
       if (const std::string said = complaint(); !said.empty()) result_.reason += ": " + said;
     }
@@ -306,6 +307,15 @@ std::string_view to_string(Verdict verdict) noexcept {
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
+void RunResult::set(std::string_view name, std::string_view value) {
+  for (auto& [known, old] : values) {
+    if (known != name) continue;
+    old = std::string(value);
+    return;
+  }
+  values.emplace_back(name, value);
+}
+
 double RunResult::number(std::string_view name, double otherwise) const {
   for (const auto& [known, value] : values) {
     if (known == name) return std::strtod(value.c_str(), nullptr);
@@ -324,7 +334,7 @@ std::string program_for(Parks parks) {
   const std::string name = parks == Parks::infinite ? "coretest-probed" : "coretest-probed-timed";
   const std::string here = self.substr(0, self.rfind('/'));
   const std::array<std::string, 3> places = {here + "/" + name,
-                                             here + "/../" CORETEST_LIBEXEC_FROM_BIN "/" + name,
+                                             here + "/" CORETEST_LIBEXEC_FROM_BIN "/" + name,
                                              std::string(CORETEST_LIBEXEC "/") + name};
   for (const std::string& place : places) {
     if (::access(place.c_str(), X_OK) == 0) return place;

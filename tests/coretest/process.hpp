@@ -3,7 +3,9 @@
 // The watchdog is outside the child, so no hang of the runtime can stop it.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +23,8 @@ enum class Verdict : std::uint8_t {
   skip,   // it could not run here
 };
 
+inline constexpr std::array kVerdicts = {Verdict::pass,  Verdict::fail,  Verdict::hang,
+                                         Verdict::crash, Verdict::limit, Verdict::skip};
 std::string_view to_string(Verdict verdict) noexcept;
 
 struct GoalResult {
@@ -42,6 +46,8 @@ struct RunResult {
   double wall_s = 0;
   double cpu_s = 0;
 
+  /// Notes a reported number; the last of a name counts.
+  void set(std::string_view name, std::string_view value);
   /// A reported number, or `otherwise`.
   double number(std::string_view name, double otherwise = 0) const;
 };

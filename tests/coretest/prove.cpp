@@ -19,7 +19,7 @@ namespace coretest {
 
 namespace {
 
-/// One mistake, how rarely it strikes, and who should notice.
+/// One mistake, how rarely it strikes, and who should notice: the best first.
 struct Planting {
   Mutant mutant;
   std::uint64_t one_in;
@@ -38,7 +38,7 @@ constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::double_run,
      20,
      "one claim in 20 ignores that the task runs",
-     {"wake-storm", "ring", "steal"}},
+     {"wake-storm", "wake-storm", "ring"}},
     {Mutant::leak_descriptor,
      3,
      "one start of a runtime in 3 leaks a descriptor",
@@ -46,7 +46,7 @@ constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::skip_rearm_sometimes,
      20,
      "one re-arm in 20 is skipped",
-     {"wake-storm", "wake-storm", "ring"},
+     {"ring", "wake-storm", "ring"},
      Chaos::light},
     {Mutant::no_park_recheck,
      10,
@@ -55,18 +55,22 @@ constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::no_summary_recheck,
      100,
      "one re-check of a summary in 100 is skipped",
-     {"wake-storm", "ring", "park-edge"}},
+     {"ring", "wake-storm", "ring"}},
     {Mutant::no_rearm_on_release,
      20,
      "one wake during a run in 20 is forgotten",
-     {"wake-storm", "wake-storm", "ring"},
+     {"ring", "wake-storm", "ring"},
      Chaos::light},
     {Mutant::trust_late_wake,
      1'000,
      "one claim in 1,000 is believed without asking",
-     {"wake-late", "wake-storm", "timers"}},
+     {"wake-late", "wake-late", "timers"}},
 }};
 
+// Each scenario of a planting looks so often, with a new seed, before the mistake counts as unseen.
+// On a machine that does much else the best scenario misses up to one mistake in three at its first
+// look; six looks leave one in a thousand or less.
+constexpr int kRounds = 2;
 // How long a scenario may look, and how long it may stand still, before the next one tries.
 constexpr double kLookSeconds = 6 * kSlowness;
 constexpr double kStillSeconds = 3 * kSlowness;
@@ -141,7 +145,8 @@ class Proof {
 
   bool is_caught(const Planting& planting) {
     bool struck = false;
-    for (const std::string_view scenario : planting.scenarios) {
+    for (std::size_t look = 0; look < kRounds * planting.scenarios.size(); ++look) {
+      const std::string_view scenario = planting.scenarios[look % planting.scenarios.size()];
       Settings s = settings(scenario, kLookSeconds);
       s.sabotage = {planting.mutant, planting.one_in};
       s.chaos = planting.chaos;

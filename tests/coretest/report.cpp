@@ -59,7 +59,7 @@ std::string run_record(const RunResult& result) {
   record.text("seed", fmt::format("{:#x}", s.seed));
   record.text("verdict", to_string(result.verdict)).text("code", result.code);
   record.text("reason", result.reason);
-  record.text("chaos", to_string(s.chaos)).text("parks", to_string(s.parks));
+  record.text("chaos", to_string(s.chaos)).text("park_mode", to_string(s.parks));
   record.number("workers", s.workers);
   if (s.sabotage.mutant != Mutant::none) {
     record.text("planted", to_string(s.sabotage.mutant)).yes("struck", result.struck);
@@ -149,10 +149,11 @@ std::vector<Report::Missing> Report::missing_goals() const {
 
 void Report::print_table() const {
   std::vector<const RunResult*> rows;
-  for (const RunResult& result : results_) rows.push_back(&result);
-  std::stable_sort(rows.begin(), rows.end(), [](const RunResult* a, const RunResult* b) {
-    return counts_as_failure(a->verdict) && !counts_as_failure(b->verdict);
-  });
+  for (const bool failed : {true, false}) {
+    for (const RunResult& result : results_) {
+      if (counts_as_failure(result.verdict) == failed) rows.push_back(&result);
+    }
+  }
   print_line(fmt::format("\n{:<12} {:<7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>6}  {}", "scenario",
                          "verdict", "ops", "p50", "p99", "max", "RSS", "goals", "wall", "seed"));
   for (const RunResult* row : rows) {
@@ -218,8 +219,7 @@ int Report::finish(bool table) {
   const std::string last = final_line(code, missing);
   JsonObject summary;
   summary.text("record", "summary").number("exit_code", code).number("runs", results_.size());
-  for (const Verdict verdict : {Verdict::pass, Verdict::fail, Verdict::hang, Verdict::crash,
-                                Verdict::limit, Verdict::skip}) {
+  for (const Verdict verdict : kVerdicts) {
     summary.number(to_string(verdict),
                    std::count_if(results_.begin(), results_.end(),
                                  [&](const RunResult& r) { return r.verdict == verdict; }));

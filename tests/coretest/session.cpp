@@ -67,6 +67,11 @@ Settings classic_settings(const Options& o, std::uint64_t seed) {
   return s;
 }
 
+bool is_verdict(std::string_view word) noexcept {
+  return std::any_of(kVerdicts.begin(), kVerdicts.end(),
+                     [word](Verdict verdict) { return to_string(verdict) == word; });
+}
+
 /// Lines of "NAME VERDICT"; what follows a # is a comment.
 std::map<std::string, std::string> read_list_file(const std::string& path) {
   std::ifstream file(path);
@@ -78,10 +83,10 @@ std::map<std::string, std::string> read_list_file(const std::string& path) {
     std::string name, verdict, more;
     if (!(words >> name)) continue;
     const bool known = find_scenario(name) != nullptr;
-    if (!known || !(words >> verdict) || (words >> more)) {
+    if (!known || !(words >> verdict) || (words >> more) || !is_verdict(verdict)) {
       throw UsageError(
-          fmt::format("{}:{}: expected 'NAME VERDICT' with a name of coretest --list, "
-                      "not '{}'",
+          fmt::format("{}:{}: expected 'NAME VERDICT', a name of coretest --list and one of pass, "
+                      "fail, hang, crash, limit, skip, not '{}'",
                       path, number, line));
     }
     expected[std::string(find_scenario(name)->name)] = verdict;

@@ -112,7 +112,7 @@ Chaos parse_chaos(std::string_view text) { return parse_word("--chaos", text, kC
 std::string to_replay(const Settings& s) {
   std::string text = fmt::format("{},seed={:#x}", s.scenario, s.seed);
   if (s.workers != 0) text += fmt::format(",workers={}", s.workers);
-  if (s.duration_s != 0) text += fmt::format(",duration={:g}", s.duration_s);
+  if (s.duration_s != 0) text += fmt::format(",duration={}", s.duration_s);
   if (s.iterations != 0) text += fmt::format(",iterations={}", s.iterations);
   if (s.tasks != 0) text += fmt::format(",tasks={}", s.tasks);
   if (s.chaos != Chaos::off) text += fmt::format(",chaos={}", to_string(s.chaos));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Settings: everything one run of one scenario depends on, and its one-line form.
 // The line is what a failure prints, what `--replay` takes and what the child process is given, so
-// the three cannot drift apart. Proof: tests/coretest/cases/replay.py.
+// the three cannot drift apart. Proof: tests/coretest/command_line_test.py.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 #include "faults.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -27,6 +28,8 @@ struct Plan {
   std::atomic<unsigned> fails_at{0};  // 0: never
   std::atomic<int> error{0};
   std::atomic<bool> for_good{false};
+  std::atomic<unsigned> one_in{0};  // 0: not at random
+  std::atomic<unsigned long> seed{0};
 };
 constinit Plan plans[kKinds];
 constinit std::atomic<bool> delivered{false};
@@ -42,6 +45,13 @@ std::vector<int>& pretended() {
 int verdict(Call call) noexcept {
   Plan& plan = plans[static_cast<std::size_t>(call)];
   const unsigned number = plan.calls.fetch_add(1) + 1;
+  if (const unsigned one_in = plan.one_in.load()) {
+    std::uint64_t mixed = (plan.seed.load() + number) * 0x9E37'79B9'7F4A'7C15u;
+    mixed = (mixed ^ (mixed >> 31)) * 0xBF58'476D'1CE4'E5B9u;
+    if ((mixed >> 20) % one_in != 0) return 0;
+    delivered = true;
+    return plan.error.load();
+  }
   const unsigned at = plan.fails_at.load();
   if (at == 0 || number < at || (number > at && !plan.for_good.load())) return 0;
   delivered = true;
@@ -65,8 +75,21 @@ void arm(Call call, unsigned k, int error, bool for_good) {
   plan.fails_at = k;
 }
 
+void arm_at_random(Call call, unsigned one_in, unsigned long seed, int error) {
+  disarm();
+  Plan& plan = plans[static_cast<std::size_t>(call)];
+  plan.error = error;
+  plan.seed = seed;
+  plan.calls = 0;
+  delivered = false;
+  plan.one_in = one_in;
+}
+
 bool disarm() {
-  for (Plan& plan : plans) plan.fails_at = 0;
+  for (Plan& plan : plans) {
+    plan.fails_at = 0;
+    plan.one_in = 0;
+  }
   return delivered.exchange(false);
 }
 

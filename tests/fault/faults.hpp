@@ -25,6 +25,9 @@ enum class Call {
 /// From now on the k-th call of that kind (1 is the next one) fails with `error`, once or for good.
 /// Process-wide, whichever thread makes it.
 void arm(Call call, unsigned k, int error = ENOMEM, bool for_good = false);
+/// From now on each call of that kind fails with probability 1 / `one_in`: always the same calls
+/// for the same seed, as far as threads make them in the same order.
+void arm_at_random(Call call, unsigned one_in, unsigned long seed, int error = ENOMEM);
 /// Ends all failures. True if one was delivered since it was armed.
 bool disarm();
 /// How many calls of that kind were made since arm(), also after disarm().

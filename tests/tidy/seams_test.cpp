@@ -66,7 +66,7 @@ TEST_CASE("the runtime has one thread-local record and it stands in the machine"
   for (const File& file : cpp_files("runtime/")) {
     const std::string code = code_only(file.text);
     for (std::size_t at = 0; (at = code.find("thread_local", at)) != std::string::npos; ++at) {
-      ++found;
+      if (code.rfind("extern", at) == std::string::npos || code.find(';', code.rfind("extern", at)) < at) ++found;
       REQUIRE(file.under("runtime/machine/"));
     }
   }

@@ -54,10 +54,14 @@ void poke(TaskRef task) noexcept;
 // --- starting and joining ---
 
 /// Starts `frame` as a root task. `core` null: the current runtime (std::logic_error if none).
+/// `options` null: all defaults, the common case, which has nothing to check.
 /// Throws std::invalid_argument, runtime_stopped or std::bad_alloc; then nothing was started and
 /// the frame still belongs to the caller. Returns the task's id.
 std::uint64_t spawn_root(RuntimeCore* core, PromiseBase& promise, std::coroutine_handle<> frame,
-                         const spawn_options& options);
+                         const spawn_options* options);
+
+/// The same for the common case: on the current runtime, in the current task's class.
+std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame);
 
 /// Children that are started together and waited for together.
 ///

@@ -59,12 +59,12 @@ class DepthFirst {
     result_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     result_.states = seen_.size();
     result_.outcomes = verdict().outcomes();
-    if (result_.status == Result::Status::passed) result_.unreached = verdict().unreached();
+    if (result_.status != Result::Status::failed) result_.unreached = verdict().unreached();
     return result_;
   }
 
  private:
-  bool unbounded() const { return limits_.bound == Budget::kUnbounded; }
+  bool unbounded() const { return limits_.bound == kUnbounded; }
 
   void forget() {
     seen_ = Seen();
@@ -216,7 +216,7 @@ class DepthFirst {
       return true;
     }
     if (seen_.size() > limits_.states || (++looks_ % 4096 == 0 && Clock::now() > deadline_)) {
-      result_.status = Result::Status::exhausted;
+      result_.status = Result::Status::capped;
       finished_ = true;
     }
     return finished_;

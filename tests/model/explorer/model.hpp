@@ -12,20 +12,8 @@
 
 namespace model {
 
-/// How much of a configuration's executions a search runs.
-struct Budget {
-  static constexpr unsigned kUnbounded = ~0u;
-
-  enum class Kind : unsigned char { complete, bounded, random };
-  Kind kind = Kind::complete;
-  unsigned bound = kUnbounded;  // preemptions
-  unsigned long runs = 0;       // random
-};
-constexpr Budget complete() { return {}; }
-constexpr Budget bounded(unsigned preemptions) { return {Budget::Kind::bounded, preemptions, 0}; }
-constexpr Budget random(unsigned long runs) {
-  return {Budget::Kind::random, Budget::kUnbounded, runs};
-}
+/// No limit on preemptions.
+inline constexpr unsigned kUnbounded = ~0u;
 
 /// One configuration of a model.
 struct Variant {
@@ -34,8 +22,9 @@ struct Variant {
   unsigned wakers = 1;
   unsigned workers = 1;
   unsigned flags = 0;  // each model has its own
-  Budget every_day = complete();
-  Budget full = complete();
+  // How many preemptions a schedule may have: in the job of every day, and in the full one.
+  unsigned quick = kUnbounded;
+  unsigned full = kUnbounded;
 };
 
 struct Model {

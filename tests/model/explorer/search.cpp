@@ -148,6 +148,9 @@ Result search_random(const Model& model, const Variant& variant, std::uint64_t s
 
 namespace {
 
+// How far a trace goes on after its schedule. A livelock has no other end.
+constexpr unsigned kTraceTail = 300;
+
 /// From the initial state. False if the schedule does not fit the model.
 bool run_schedule(const Model& model, const Schedule& schedule, bool lenient, Schedule& ran,
                   Result& result, bool trace_on) {
@@ -172,6 +175,10 @@ bool run_schedule(const Model& model, const Schedule& schedule, bool lenient, Sc
   for (unsigned depth = 0; !verdict().failed(); ++depth) {
     const unsigned enabled = crew().enabled();
     if (enabled == 0) break;
+    if (trace_on && depth == kTraceTail) {
+      std::printf("  and so on\n");
+      break;
+    }
     if (depth > Limits{}.depth) {
       verdict().break_with("every execution comes to its end");
       break;

@@ -14,7 +14,7 @@
 namespace model {
 
 struct Limits {
-  unsigned bound = Budget::kUnbounded;
+  unsigned bound = kUnbounded;
   bool merge = true;  // states seen before are not explored again
   std::uint64_t states = 60'000'000;
   double seconds = 3600;
@@ -22,7 +22,7 @@ struct Limits {
 };
 
 struct Result {
-  enum class Status : std::uint8_t { passed, failed, exhausted };
+  enum class Status : std::uint8_t { passed, failed, capped };
   Status status = Status::passed;
   std::string broken;  // the sentence that does not hold
   Schedule schedule;   // that shows it

@@ -173,10 +173,35 @@ TEST_CASE("a forked child may create a runtime of its own") {
 }
 #endif
 
+TEST_CASE("a forked child may exec another program, also from inside a task") {
+  runtime rt(workers(2));
+  // Busy meanwhile, so that the fork meets the workers anywhere.
+  std::atomic<bool> end{false};
+  auto busy = [&end]() -> task<> {
+    while (!end) co_await yield();
+  };
+  join_handle<> background = rt.spawn({}, busy);
+  const auto exec = [](const char* script) {
+    return in_child([script] {
+      ::execl("/bin/sh", "sh", "-c", script, static_cast<char*>(nullptr));
+      return 98;
+    });
+  };
+  for (int i = 0; i < 5; ++i) CHECK(exec("exit 7") == 7);
+  const int from_task = rt.block_on([](auto run) -> task<int> {
+    co_await yield();
+    const int code = run("exit 11");
+    co_await yield();
+    co_return code;
+  }(exec));
+  CHECK(from_task == 11);
+  end = true;
+  background.join();
+  CHECK(rt.block_on(forty_two()) == 42);
+}
+
 TEST_CASE("a runtime opens no descriptor, so none is inherited") {
-  {
-    runtime(workers(0)).block_on(forty_two());
-  }
+  { runtime(workers(0)).block_on(forty_two()); }
   const std::size_t before = descriptor_count();
   runtime rt(workers(0));
   rt.block_on(sleep_for(std::chrono::microseconds(10)));

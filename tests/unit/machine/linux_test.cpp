@@ -183,7 +183,7 @@ TEST_CASE("guarded memory traps and its neighbours do not") {
 }
 
 TEST_CASE("a fork changes the generation in the child and not in the parent") {
-  const std::uint64_t before = machine::fork_generation();
+  const std::uint64_t before = machine::watch_forks();
   const auto end = in_child([&] {
     if (machine::fork_generation() == before) ::_exit(1);
     const std::uint64_t mine = machine::fork_generation();

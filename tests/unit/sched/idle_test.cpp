@@ -3,6 +3,7 @@
 // thread: seats are put to sleep by the park protocol's own halves. Real sleepers: park_test.cpp.
 #include "sched/idle.hpp"
 
+#include <thread>
 #include <vector>
 
 #include "machine/machine.hpp"
@@ -91,6 +92,36 @@ TEST_CASE("a helper is the nearest sleeper above the caller, then around") {
     for (unsigned i = 0; i < workers; i += 3) REQUIRE(house.wake_up(i) == Seat::kAsleep);
     REQUIRE(house.at_rest());
   }
+}
+
+TEST_CASE("a sleeper that is bound to the caller's own CPU is not called") {
+  House house(2);
+  house.sleep(0);
+  house.sleep(1);
+  // Whichever CPU we run on, and however often we are moved meanwhile.
+  const auto cpus = machine::usable_cpus();
+  if (cpus.size() == 1) {
+    house.seat(0).cpu = cpus[0];
+    call_helper(house.hub(), 0);
+    REQUIRE(house.seat(0).park == Seat::kAsleep);
+    REQUIRE(house.wake_up(0) == Seat::kAsleep);
+    REQUIRE(house.wake_up(1) == Seat::kCalled);
+    REQUIRE(end_search(house.hub()));
+    return;
+  }
+  int error = 0;
+  std::thread bound([&] {
+    error = machine::pin_this_thread(cpus[0]);
+    house.seat(0).cpu = cpus[0];
+    house.seat(1).cpu = cpus[1];
+    call_helper(house.hub(), 0);
+  });
+  bound.join();
+  REQUIRE(error == 0);
+  REQUIRE(house.wake_up(0) == Seat::kAsleep);
+  REQUIRE(house.wake_up(1) == Seat::kCalled);
+  REQUIRE(end_search(house.hub()));
+  REQUIRE(house.at_rest());
 }
 
 TEST_CASE("a call that finds no sleeper leaves no searcher behind") {

@@ -2,6 +2,7 @@
 // Proves where a task from elsewhere goes: to the worker it would wait least for, never to one that
 // cannot run now while another can. The workers are kept busy by tasks that spin until the test is
 // done, so that nothing but the test writes the load board.
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <set>
@@ -119,12 +120,35 @@ TEST_CASE("load is weighed by how long the polls take") {
 
 TEST_CASE("what was sent and not yet looked at counts as load") {
   Busy busy(2);
+  for (std::size_t w = 0; w < 2; ++w) busy.seat(w).poll_ns = kWakeCost;  // no runs
   std::vector<unsigned> chosen(2, 0);
   for (int i = 0; i < 10; ++i) ++chosen[busy.index_of(busy.core().place(std::nullopt))];
   // Each placing raises the chosen one's inflow, so they alternate.
   REQUIRE(chosen == std::vector<unsigned>{5, 5});
   REQUIRE(busy.seat(0).inflow == 5);
   REQUIRE(busy.seat(1).inflow == 5);
+}
+
+TEST_CASE("small tasks that are placed in a row stay together for sixteen or for a wake's worth") {
+  for (const std::uint32_t poll_ns : {1u, 1'000u, 5'000u}) {
+    Busy busy(2);
+    for (std::size_t w = 0; w < 2; ++w) busy.seat(w).poll_ns = poll_ns;
+    const std::uint32_t run = std::min(16u, static_cast<std::uint32_t>(kWakeCost) / poll_ns);
+    for (std::uint32_t i = 0; i < 2 * run; ++i) busy.core().place(std::nullopt);
+    // The second run went to the other worker, which had less.
+    REQUIRE(busy.seat(0).inflow == run);
+    REQUIRE(busy.seat(1).inflow == run);
+  }
+}
+
+TEST_CASE("a worker bound to the CPU of the thread that spawns counts as a system slice away") {
+  Busy busy(2);
+  busy.seat(0).cpu = 5;
+  busy.seat(1).load = 2'000;  // two milliseconds
+  for (int i = 0; i < 4; ++i) REQUIRE(busy.index_of(busy.core().emptiest(5)) == 1);
+  for (int i = 0; i < 4; ++i) REQUIRE(busy.index_of(busy.core().emptiest(4)) == 0);
+  busy.seat(1).load = 4'000;
+  for (int i = 0; i < 4; ++i) REQUIRE(busy.index_of(busy.core().emptiest(5)) == 0);
 }
 
 TEST_CASE("a worker that was sent work and stays silent is avoided") {

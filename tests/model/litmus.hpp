@@ -4,7 +4,7 @@
 
 namespace model {
 
-/// Prints a line per test. Returns how many are wrong.
-unsigned run_litmus();
+/// Prints a line per test, or only per test that is wrong. Returns how many are wrong.
+unsigned run_litmus(bool print_all);
 
 }  // namespace model

@@ -9,6 +9,10 @@
 namespace model {
 
 Model wake_model();
+Model summary_model();
+Model park_model();
+Model steal_model();
+Model join_model();
 
 const std::vector<Model>& all_models();
 

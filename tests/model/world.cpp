@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "models/world.hpp"
+#include "world.hpp"
 
 #include <cstring>
+
+#include "exec/executor_runtime.hpp"
 
 namespace model {
 
@@ -33,6 +35,12 @@ void each_group(core::Port& port, Visit&& visit) {
 
 VirtualMachine& begin_machine() { return *(present = &arena().make<VirtualMachine>()); }
 VirtualMachine& machine() { return *present; }
+
+std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const char* what) {
+  std::string name =
+      std::to_string(tasks) + 't' + std::to_string(wakers) + 'w' + std::to_string(workers) + 'k';
+  return *what == 0 ? name : name + '-' + what;
+}
 
 void prepare_port(core::Port& port, unsigned index,
                   void (*work_added)(core::Port&, bool) noexcept) {
@@ -120,6 +128,15 @@ bool leaves_reachable(core::Port& port) {
 
 }  // namespace model
 
+namespace paceline::core {
+
+// complete() takes this way on the task's home worker only; who completes here is never one.
+void ExecutorRuntime::wake_home(Slot&) noexcept {
+  model::fail("nobody but a home worker completes as one");
+}
+
+}  // namespace paceline::core
+
 // The machine seam, as far as the code under the models asks for it.
 namespace paceline::core::machine {
 
@@ -139,6 +156,7 @@ void unpark_all(Atomic<std::uint32_t>& word) noexcept {
   model::unpark(&word, true);
 }
 
+int current_cpu() noexcept { return -1; }
 void relax() noexcept { model::pause_here("relax"); }
 void yield_thread() noexcept { model::pause_here("yield"); }
 

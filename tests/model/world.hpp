@@ -26,6 +26,9 @@ struct VirtualMachine {
 VirtualMachine& begin_machine();
 VirtualMachine& machine();
 
+/// "2t1w2k-steal": two tasks, one waker, two workers.
+std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const char* what = "");
+
 /// Attaches the one class to a port (or a seat) and leaves out of the state what is not used.
 void prepare_port(core::Port& port, unsigned index, void (*work_added)(core::Port&, bool) noexcept);
 /// A port alone, whose wakes wake nobody.

@@ -2,7 +2,7 @@
 // The explorer's own tests: small programs whose sets of outcomes are known exactly.
 // A search that finds too few outcomes skips interleavings; one that finds too many is not
 // sequentially consistent; one that misses a planted mistake proves nothing.
-#include "models/litmus.hpp"
+#include "litmus.hpp"
 
 #include <cstdio>
 
@@ -280,36 +280,36 @@ std::vector<Expected> table() {
   return all;
 }
 
-bool report(const char* name, const char* mode, bool ok, const Result& result) {
+void report(const char* name, const char* mode, bool ok, const Result& result) {
   std::printf("  %-18s %-10s %-6s %8llu executions %8llu states%s%s\n", name, mode,
               ok ? "exact" : "WRONG", static_cast<unsigned long long>(result.executions),
               static_cast<unsigned long long>(result.states),
               result.broken.empty() ? "" : "  broken as planned: ", result.broken.c_str());
-  if (ok) return true;
+  if (ok) return;
   std::printf("    outcomes:");
   for (const int outcome : result.outcomes) std::printf(" %d", outcome);
   std::printf("  schedule: %s\n", result.schedule.text().c_str());
-  return false;
 }
 
 }  // namespace
 
-unsigned run_litmus() {
+unsigned run_litmus(bool print_all) {
   unsigned wrong = 0;
   const Variant variant{.name = "litmus"};
   for (const Expected& expected : table()) {
     const char* const name = expected.model.name;
     const auto judge = [&](const char* mode, const Result& result, const std::set<int>& outcomes) {
-      bool ok = result.broken == expected.broken && result.status != Result::Status::exhausted;
+      bool ok = result.broken == expected.broken && result.status != Result::Status::capped;
       if (*expected.broken == 0) ok = ok && result.outcomes == outcomes;
-      if (*expected.broken != 0 && ok && result.broken[0] != 'n') {
+      if (*expected.broken != 0 && ok && expected.model.set_up != &livelock) {
         // A schedule must show what it is said to show (a livelock's only leads to its circle).
         ok = replay(expected.model, variant, result.schedule, false).broken == expected.broken;
         const Schedule small = shrink(expected.model, variant, result.schedule, result.broken);
         ok = ok && replay(expected.model, variant, small, false).broken == expected.broken &&
              small.runs().size() <= result.schedule.runs().size();
       }
-      wrong += report(name, mode, ok, result) ? 0 : 1;
+      if (!ok || print_all) report(name, mode, ok, result);
+      wrong += ok ? 0 : 1;
     };
     judge("complete", search_depth_first(expected.model, variant, {}), expected.outcomes);
     if (expected.model.set_up == &livelock) continue;  // a bound cuts the circle
@@ -325,7 +325,9 @@ unsigned run_litmus() {
   // is no step, as a thread is alone up to its first shared access.
   const Model paths{"count of paths", "", &count_paths, &nothing, nullptr, {}};
   const Result counted = search_depth_first(paths, variant, {.merge = false});
-  wrong += report("count of paths", "unmerged", counted.executions == 20, counted) ? 0 : 1;
+  const bool all_counted = counted.executions == 20;
+  if (!all_counted || print_all) report("count of paths", "unmerged", all_counted, counted);
+  wrong += all_counted ? 0 : 1;
   return wrong;
 }
 
