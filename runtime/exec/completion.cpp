@@ -66,9 +66,7 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
   if (slot.name.load(std::memory_order_relaxed) != nullptr) {
     slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name, M23
   }
-  if (slot.state.vacate()) {
-    TaskCollection::release(slot, is_home(slot, runtime.port()));
-  }
+  if (slot.state.vacate()) runtime.give_back(slot);
 }
 
 void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {

@@ -45,6 +45,7 @@ bool ExecutorRuntime::step(unsigned budget) noexcept {
   budget_ = budget;
   drained_ = false;
   strong_->run_batch();
+  flush_freed();
   return drained_;
 }
 
@@ -187,6 +188,27 @@ void ExecutorRuntime::rearm(Slot& slot) noexcept {
   } else {
     notify(slot);
   }
+}
+
+void ExecutorRuntime::give_back(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  if (group.role == Role::home && is_home(slot, port_)) {
+    TaskCollection::release(slot, true);
+    return;
+  }
+  const unsigned page = group.page_index(slot);
+  if (&group != freed_group_ || page != freed_page_) {
+    flush_freed();
+    freed_group_ = &group;
+    freed_page_ = page;
+  }
+  freed_ |= bit(group.bit_index(slot));
+}
+
+void ExecutorRuntime::flush_freed() noexcept {
+  if (freed_ == 0) return;
+  TaskCollection::give_back(*freed_group_, freed_page_, std::exchange(freed_, 0));
+  freed_group_ = nullptr;
 }
 
 void ExecutorRuntime::count_end() noexcept {

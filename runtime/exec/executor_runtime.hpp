@@ -95,6 +95,8 @@ class ExecutorRuntime {
     }
   }
 
+  /// A vacant slot is free again, at the latest when the step ends.
+  void give_back(Slot& slot) noexcept;
   /// One task ended here, or one piece of foreign work.
   void count_end() noexcept;
 
@@ -138,6 +140,7 @@ class ExecutorRuntime {
       surroundings_.help_wanted(port_, ready_);
     }
   }
+  void flush_freed() noexcept;
   void rearm(Slot& slot) noexcept;
   void put_back(Slot& slot) noexcept;
 
@@ -157,6 +160,11 @@ class ExecutorRuntime {
   unsigned ready_ = 0;
   unsigned foreign_count_ = 0;
   std::array<std::coroutine_handle<>, kForeignBatch> foreign_;
+
+  // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.
+  Group* freed_group_ = nullptr;
+  unsigned freed_page_ = 0;
+  Word freed_ = 0;
 
   // Weighted rotation between classes: each ready class has credit for so many polls a round.
   std::array<unsigned, qos_count> credit_;

@@ -92,18 +92,23 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
   Group& group = Group::of(slot);
   const unsigned page = group.page_index(slot);
   const Word mask = bit(group.bit_index(slot));
-  Segment& segment = group.home();
   if (at_home && group.role == Role::home) {
     group.pages[page].free_home |= mask;
     group.available |= bit(page);
-    segment.open |= bit(group.index.load(std::memory_order_relaxed));
-    return;
+    group.home().open |= bit(group.index.load(std::memory_order_relaxed));
+  } else {
+    give_back(group, page, mask);
   }
+}
+
+void TaskCollection::give_back(Group& group, unsigned page, Word slots) noexcept {
+  // Read first: once its last slot is back the group may fall asleep.
+  Segment& segment = group.home();
   const bool home_role = group.role == Role::home;
   const unsigned index = group.index.load(std::memory_order_relaxed);
   // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
   // slot. Seq_cst because the summary above it is the handshake of raise_bit.
-  group.pages[page].free_shared.fetch_or(mask, std::memory_order_seq_cst);  // M18
+  group.pages[page].free_shared.fetch_or(slots, std::memory_order_seq_cst);  // M18
   raise_bit(group.freed, bit(page));
   if (home_role) raise_bit(segment.freed, bit(index));
 }
@@ -111,32 +116,55 @@ void TaskCollection::release(Slot& slot, bool at_home) noexcept {
 // ---------------------------------------------------------------------------------------------
 // Roles shared and pinned: RMWs, any thread.
 
+/// The first slot of a page that had no memory; null if there is none.
+Slot* TaskCollection::claim_cold(Group& group) noexcept {
+  for (;;) {
+    const Word cold = group.cold.load(std::memory_order_relaxed);
+    if (cold == 0) return nullptr;
+    const unsigned page = lowest(cold);
+    // Whoever clears the cold bit owns the page until it publishes the free bits. Acquire pairs
+    // with trim_shared. A dump may look at the page before it is warm: it reads vacant slots.
+    const Word before = group.cold.fetch_and(~bit(page), std::memory_order_acq_rel);  // M19
+    if ((before & bit(page)) == 0) continue;
+    warm(group, page);
+    group.pages[page].free_shared.store(without_lowest(all_bits(kPageSlots)),
+                                        std::memory_order_seq_cst);  // M18
+    raise_bit(group.freed, bit(page));
+    group.claim_at.store(page * kPageSlots + 1, std::memory_order_relaxed);
+    return &group.page_slots(page)[0];
+  }
+}
+
 Slot* TaskCollection::claim(Group& group) noexcept {
   for (;;) {
     const Word open = group.freed.load(std::memory_order_seq_cst);  // M18
-    if (open == 0) {
-      const Word cold = group.cold.load(std::memory_order_relaxed);
-      if (cold == 0) return nullptr;
-      const unsigned page = lowest(cold);
-      // Whoever clears the cold bit owns the page until it publishes the free bits. Acquire pairs
-      // with trim_shared. A dump may look at the page before it is warm: it reads vacant slots.
-      // M19
-      if ((group.cold.fetch_and(~bit(page), std::memory_order_acq_rel) & bit(page)) == 0) continue;
-      warm(group, page);
-      group.pages[page].free_shared.store(without_lowest(all_bits(kPageSlots)),
-                                          std::memory_order_seq_cst);  // M18
-      raise_bit(group.freed, bit(page));
-      return &group.page_slots(page)[0];
+    if (open == 0) return claim_cold(group);
+    // Onwards from the last claim, page by page, then round.
+    const unsigned at = group.claim_at.load(std::memory_order_relaxed);
+    const unsigned last = at / kPageSlots;
+    const Word onwards = last < kGroupPages ? from(open, last) : 0;
+    const unsigned page = lowest(onwards != 0 ? onwards : open);
+    if (onwards == 0 && page + 1 == last) {
+      // Round already: with a second page the two ends stay apart.
+      if (Slot* slot = claim_cold(group)) return slot;
     }
-    const unsigned page = lowest(open);
+    const unsigned first = onwards != 0 && page == last ? at % kPageSlots : 0;
     Atomic<Word>& free = group.pages[page].free_shared;
     Word now = free.load(std::memory_order_relaxed);
-    while (now != 0) {
+    for (Word ahead = from(now, first); ahead != 0; ahead = from(now, first)) {
+      const unsigned index = lowest(ahead);
       // Acquire. Pairs: release(). Without: we overwrite a slot its last tenant still writes.
-      if (free.compare_exchange_weak(now, without_lowest(now), std::memory_order_seq_cst,  // M18
+      if (free.compare_exchange_weak(now, now & ~bit(index), std::memory_order_seq_cst,  // M18
                                      std::memory_order_relaxed)) {
-        return &group.page_slots(page)[lowest(now)];
+        group.claim_at.store(page * kPageSlots + index + 1, std::memory_order_relaxed);
+        Slot* slots = group.page_slots(page);
+        if (const Word rest = without_lowest(ahead)) prefetch(&slots[lowest(rest)]);
+        return &slots[index];
       }
+    }
+    if (first != 0) {
+      group.claim_at.store((page + 1) * kPageSlots, std::memory_order_relaxed);
+      continue;
     }
     // Lower, then look again: see raise_bit.
     group.freed.fetch_and(~bit(page), std::memory_order_seq_cst);                      // M18

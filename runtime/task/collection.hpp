@@ -50,6 +50,9 @@ struct Group {
   alignas(kCacheLine) Atomic<Word> freed{0};
   // Pages without memory: never used, or given back. They start at their generation_floor.
   Atomic<Word> cold{0};
+  // Role not home: one past the slot claimed last; relaxed, a hint. Claims go round, so that a
+  // spawner does not take the very slots, and words, that the worker is giving back just now.
+  Atomic<unsigned> claim_at{0};
 
   alignas(kCacheLine) Word available = 0;  // role home: pages with free slots
   Atomic<Segment*> segment{nullptr};       // null while dormant
@@ -118,6 +121,8 @@ class TaskCollection {
 
   /// Takes a vacant slot back. `at_home`: the caller is the home worker.
   static void release(Slot& slot, bool at_home) noexcept;
+  /// Takes vacant slots of one page back, any thread; not role home at home.
+  static void give_back(Group& group, unsigned page, Word slots) noexcept;
 
   /// Gives the memory of pages and groups without tasks back. Home worker.
   void trim() noexcept;
@@ -153,6 +158,7 @@ class TaskCollection {
   bool open_page(Group& group) noexcept;
   bool collect_freed(Group& group) noexcept;
   Slot* claim(Group& group) noexcept;
+  Slot* claim_cold(Group& group) noexcept;
   bool extend(Role role) noexcept;
   bool someone_extended(Role role) noexcept;
   bool rouse(Role role) noexcept;

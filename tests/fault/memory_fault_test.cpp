@@ -201,7 +201,7 @@ TEST_CASE("a task that cannot get a slot in another class or runtime stays where
 }
 
 TEST_CASE("coroutines that find no memory for their frames throw, and the others go on") {
-  runtime rt(workers(2));
+  runtime rt(one_worker());
   Gate gate;
   std::atomic<int> ended{0};
   std::atomic<int> live{0};
