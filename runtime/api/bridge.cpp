@@ -140,7 +140,9 @@ void end_stay(ForeignStay& stay) noexcept {
 }
 
 void complete_stay(ForeignStay& stay) noexcept {
-  // Where the task lives now: a task that ran inside the foreign code may have moved it.
+  // Where the task lives now: a task that ran inside the foreign code may have moved it. Announced
+  // first: see stay_is_over. Alive until it is ready.
+  stay.completing.store(1, std::memory_order_seq_cst);                   // M16
   stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};  // M16
   complete(stay);
 }

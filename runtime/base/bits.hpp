@@ -38,6 +38,14 @@ constexpr Word highest(Word word, unsigned n) noexcept {
 /// Asks for a line that will be written soon. Any address will do.
 inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 1, 3); }
 
+/// Every store becomes visible to all other cores after the ones before it, so a plain store may
+/// stand for a release that must not break another thread's release sequence.
+#if defined(__x86_64__)
+inline constexpr bool kTotalStoreOrder = true;
+#else
+inline constexpr bool kTotalStoreOrder = false;
+#endif
+
 /// Calls `visit(index)` for each set bit, lowest first.
 template <class Visit>
 constexpr void each_bit(Word word, Visit&& visit) {

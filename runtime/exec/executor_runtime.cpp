@@ -9,6 +9,7 @@
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/poll.hpp"
+#include "machine/machine.hpp"
 
 namespace paceline::core {
 
@@ -96,6 +97,19 @@ void ExecutorRuntime::resume_posted() noexcept {
   }
 }
 
+/// The task comes to rest in a stay. One that was completed while the task waited for something
+/// else has spent its bit: nobody will set it again.
+bool stay_is_over(const detail::ForeignStay& stay) noexcept {
+  // Handshake: a task that moved has stored where it lives before this load; a completer announces
+  // itself before it loads that. So either it finds the task here, or we find it coming, between
+  // two steps of complete_stay.
+  while (stay.completing.load(std::memory_order_seq_cst) != 0) {       // M16
+    if (stay.ready.load(std::memory_order_acquire) != 0) return true;  // M12
+    machine::relax();
+  }
+  return false;
+}
+
 /// The host of poll_slot: real coroutines on this runtime.
 struct ExecutorRuntime::PollHost {
   ExecutorRuntime& runtime;
@@ -116,7 +130,7 @@ struct ExecutorRuntime::PollHost {
       check(slot->stay != nullptr, "a poll ends with the task's end or a suspension");
       slot->resume = slot->stay->frame.address();
       slot->waiting = slot->stay;
-      runtime.outcome_ = Outcome::suspended;
+      runtime.outcome_ = stay_is_over(*slot->stay) ? Outcome::yielded : Outcome::suspended;
     }
     runtime.current_ = nullptr;
     return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
@@ -170,8 +184,11 @@ bool ExecutorRuntime::post_transfer(std::coroutine_handle<> next) noexcept {
 
 void ExecutorRuntime::wake_home(Slot& slot) noexcept {
   bump(counters_.wakes);
-  if (!notify_home(slot)) bump(counters_.coalesced);
-  became_ready();
+  if (notify_home(slot)) {
+    became_ready();
+  } else {
+    bump(counters_.coalesced);
+  }
 }
 
 void ExecutorRuntime::admit_home(Slot& slot) noexcept {

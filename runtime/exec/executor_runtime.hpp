@@ -5,6 +5,7 @@
 // Proof: tests/unit/exec/; its use of poll_slot: tests/model/wake_model.cpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <coroutine>
 #include <cstddef>
@@ -106,8 +107,11 @@ class ExecutorRuntime {
   bool loot_empty() const noexcept { return loot_.empty(); }
   Counters& counters() noexcept { return counters_; }
   const Counters& counters() const noexcept { return counters_; }
-  /// How many tasks are ready here, roughly: what thieves took is still counted.
+  /// How many tasks are ready here, roughly: what thieves took is counted until the worker's next
+  /// look at the clock.
   unsigned ready_estimate() const noexcept { return ready_; }
+  /// Thieves took so many of them.
+  void forget_ready(unsigned taken) noexcept { ready_ -= std::min(ready_, taken); }
   /// A claimed task joins the loot; only when that is not full.
   void add_loot(Slot& slot) noexcept {
     loot_.push(slot);
@@ -119,7 +123,7 @@ class ExecutorRuntime {
   void poll_first(Slot& slot) noexcept { first_ = &slot; }
   bool has_first() const noexcept { return first_ != nullptr; }
   bool stop_requested(const detail::PromiseBase& root) const noexcept {
-    return (root.stop.load(std::memory_order_relaxed) & 1) != 0 ||
+    return (root.stop.load(std::memory_order_seq_cst) & 1) != 0 ||   // M16
            surroundings_.stopping->load(std::memory_order_seq_cst);  // M17
   }
   void report_unhandled(detail::PromiseBase& promise) noexcept {

@@ -15,31 +15,47 @@ bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
   return true;
 }
 
-void call_helper(Hub& hub, unsigned origin) noexcept {
-  const int own_cpu = machine::current_cpu();
-  bool counted = false;
+namespace {
+
+/// The nearest sleeper from `origin` on that is not bound to `own_cpu`; if there is no other, one
+/// that is. Null: everybody is awake.
+Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
   const unsigned first = words == 0 ? 0 : origin / 64 % words;
+  Seat* here = nullptr;
   // The origin's own word is visited twice: above the origin first, below it last.
   for (unsigned step = 0; words != 0 && step <= words; ++step) {
     const unsigned at = (first + step) % words;
     Word candidates = hub.asleep[at].load(std::memory_order_relaxed);
     if (step == 0) candidates = from(candidates, origin % 64);
-    while (candidates != 0) {
+    for (; candidates != 0; candidates = without_lowest(candidates)) {
       Seat* seat = hub.seats[at * 64 + lowest(candidates)].load(std::memory_order_acquire);  // M10
-      candidates = without_lowest(candidates);
-      if (seat == nullptr || seat->park.load(std::memory_order_seq_cst) != Seat::kAsleep)
-        continue;  // M7
-      if (own_cpu >= 0 && seat->cpu.load(std::memory_order_relaxed) == own_cpu) continue;
-      // Counted before it wakes, so that the next event sees a searcher and calls nobody.
-      std::uint32_t none = 0;
-      if (!counted && !hub.searching.compare_exchange_strong(none, 1)) return;  // M9
-      counted = true;
-      if (wake_seat(*seat, Seat::kCalled)) return;
+      if (seat == nullptr || seat->park.load(std::memory_order_seq_cst) != Seat::kAsleep) {  // M7
+        continue;
+      }
+      if (own_cpu < 0 || seat->cpu.load(std::memory_order_relaxed) != own_cpu) return seat;
+      here = seat;
     }
   }
-  if (counted) hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
+  return here;
+}
+
+}  // namespace
+
+void call_helper(Hub& hub, unsigned origin) noexcept {
+  const int own_cpu = machine::current_cpu();
+  // More than once only if the sleeper we chose woke up before us.
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    Seat* seat = nearest_sleeper(hub, origin, own_cpu);
+    if (seat == nullptr) return;
+    // Counted before it wakes, so that the next event sees a searcher and calls nobody.
+    std::uint32_t none = 0;
+    if (!hub.searching.compare_exchange_strong(none, 1)) return;  // M9
+    if (wake_seat(*seat, Seat::kCalled)) return;
+    // Whoever went to sleep meanwhile may have relied on the search that does not take place.
+    hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
+  }
 }
 
 void help_wanted(Port& port, std::uint64_t ready) noexcept {
@@ -60,7 +76,12 @@ void work_added(Port& port, bool backlog) noexcept {
   // In a stream of small tasks from outside, one in kAskEvery asks for help: asking is dearer than
   // what it could win for each of them.
   constexpr std::uint32_t kAskEvery = 16;
-  if (inflow % kAskEvery > 1 && seat.time_for(kAskEvery) < kWakeCost) return;
+  if (inflow % kAskEvery > 1 && seat.time_for(kAskEvery) < kWakeCost) {
+    // But only if somebody looks soon in any case, or nobody could come.
+    Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
+    if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
+    if (Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
+  }
   const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} + inflow;
   help_wanted(port, known + (backlog ? 1 : 0));
 }

@@ -43,6 +43,8 @@ struct Seat : Port {
 
   // Spawns from elsewhere since the worker last published its load.
   alignas(kCacheLinePair) Atomic<std::uint32_t> inflow{0};
+  // Ready tasks that thieves took since then.
+  Atomic<std::uint32_t> taken{0};
 
   // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
@@ -106,8 +108,8 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept;
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
 
-/// Calls one sleeper to search, nearest to `origin` by index first. Not the one that is bound to
-/// the CPU we run on: it could only run instead of us.
+/// Calls one sleeper to search, nearest to `origin` by index first. The one that is bound to the
+/// CPU we run on comes last: it could only run instead of us.
 void call_helper(Hub& hub, unsigned origin) noexcept;
 
 /// May one more worker search on its own account? At most half of them do.

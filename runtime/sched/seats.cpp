@@ -45,6 +45,7 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
   }
   seat->park.store(Seat::kAwake, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
+  seat->taken.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
   seat->poll_ns.store(0, std::memory_order_relaxed);
   seat->looked_at.store(0, std::memory_order_relaxed);

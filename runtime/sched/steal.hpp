@@ -28,20 +28,20 @@ struct Haul {
 /// sweep comes by, so starting over each time would walk an ever longer row of empty pages.
 using RaidCursors = std::array<PageCursor, qos_count>;
 
-// Pages looked at in one raid: bounds the time a raid takes, not what it finds in the end.
+// Pages looked at in one raid for each class, so that one class cannot hide another: bounds the
+// time a raid takes, not what it finds in the end.
 inline constexpr unsigned kRaidPages = 128;
 
 /// Calls visit(group, page, ready word) for flagged pages of tasks that may be stolen, most
 /// important class first, until it returns true. True if it did.
 template <class Visit>
 bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
-  unsigned budget = kRaidPages;
   Word classes = victim.classes.load(std::memory_order_seq_cst);  // M6
-  for (; classes != 0 && budget > 0; classes = without_lowest(classes)) {
+  for (; classes != 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const Group* first_group = nullptr;
     unsigned first_page = 0;
-    for (; budget > 0; --budget) {
+    for (unsigned budget = kRaidPages; budget > 0; --budget) {
       Group* group = cursors[at].next(victim.collections[at], [](auto&&...) {});
       if (group == nullptr) break;
       const PageCursor& now = cursors[at];

@@ -34,6 +34,10 @@ bool Worker::all_others_sleep() const noexcept {
   return hub_.sleepers.load(std::memory_order_seq_cst) + 1 >= core_.worker_count();  // M7
 }
 
+bool Worker::all_sleep() const noexcept {
+  return hub_.sleepers.load(std::memory_order_seq_cst) >= core_.worker_count();  // M7
+}
+
 bool Worker::begin_watch() noexcept {
   const std::uint32_t mine = Hub::watched_by(index());
   std::uint32_t now = hub_.watcher.load(std::memory_order_relaxed);
@@ -45,9 +49,11 @@ bool Worker::begin_watch() noexcept {
   return true;
 }
 
-void Worker::end_watch() noexcept {
+/// True if this worker watched.
+bool Worker::end_watch() noexcept {
   std::uint32_t now = hub_.watcher.load(std::memory_order_relaxed);
-  if (Hub::watcher_index(now) == index()) hub_.watcher.compare_exchange_strong(now, Hub::kNobody);
+  return Hub::watcher_index(now) == index() &&
+         hub_.watcher.compare_exchange_strong(now, Hub::kNobody);  // M27
 }
 
 /// Watches, if that is this worker's turn; the time of its next look.
@@ -80,7 +86,7 @@ bool Worker::look_after_others(Nanos now) noexcept {
   }
   bool more = false;
   const bool found = raid(true, more);
-  if (found && more) help_wanted(seat_, runtime_.ready_estimate());
+  // What is left for others: the end of the watch calls somebody.
   note_epochs();
   if (!found && ++quiet_looks_ == kAlertLooks) {
     std::uint32_t mine = Hub::watched_by(index());

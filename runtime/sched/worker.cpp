@@ -97,6 +97,9 @@ void Worker::look_after_time() noexcept {
                         std::memory_order_relaxed);
   }
   if (const std::size_t fired = timers_.expire(now)) bump(runtime_.counters().timers_fired, fired);
+  if (seat_.taken.load(std::memory_order_relaxed) != 0) {
+    runtime_.forget_ready(seat_.taken.exchange(0, std::memory_order_relaxed));
+  }
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
   seat_.looked_at.store(now, std::memory_order_relaxed);
   if (seat_.inflow.load(std::memory_order_relaxed) != 0) {
@@ -112,6 +115,9 @@ bool Worker::take_from_inbox() noexcept {
     runtime_.queue_foreign(frame);
     ++taken;
   }
+  // Foreign code runs as long as it likes, and a timer may fall due meanwhile: somebody should
+  // watch.
+  if (taken != 0 && hub_.sleepers.load(std::memory_order_relaxed) != 0) help_wanted(seat_, 1);
   return taken != 0;
 }
 
@@ -141,6 +147,13 @@ Seat& Worker::victim(std::size_t v) noexcept {
   return *hub_.seats[plan_.victims[v]].load(std::memory_order_relaxed);
 }
 
+bool Worker::others_have_work() noexcept {
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    if (victim(v).classes.load(std::memory_order_seq_cst) != 0) return true;  // M9
+  }
+  return false;
+}
+
 void Worker::note_epochs() noexcept {
   for (std::size_t v = 0; v < victims_.size(); ++v) {
     victims_[v].epoch = core_.worker(plan_.victims[v]).epoch();
@@ -163,6 +176,7 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
         bump(counters.tasks_stolen, count(haul.bits));
         each_bit(haul.bits,
                  [&](unsigned i) { runtime_.add_loot(haul.group->page_slots(haul.page)[i]); });
+        seat.taken.fetch_add(count(haul.bits), std::memory_order_relaxed);
         raided_at_ = machine::now();
         raided_tasks_ = count(haul.bits);
         more = haul.more;
@@ -173,6 +187,7 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
       if (Slot* slot = other.runtime_.loot().take_any()) {
         bump(runtime_.counters().steals);
         bump(runtime_.counters().tasks_stolen);
+        seat.taken.fetch_add(1, std::memory_order_relaxed);
         runtime_.poll_first(*slot);
         more = other.runtime_.loot().size_hint() > 1;
         return true;
@@ -234,7 +249,10 @@ bool Worker::search() noexcept {
     now = machine::now();
   }
   const bool last = end_search(hub_);
-  if (found && last && more) help_wanted(seat_, runtime_.ready_estimate());
+  // Whoever made work ready meanwhile relied on this search.
+  if (found && last && (more || others_have_work())) {
+    help_wanted(seat_, runtime_.ready_estimate());
+  }
   last_look_ = now;
   return found;
 }
@@ -257,9 +275,11 @@ void Worker::rest() noexcept {
     Nanos deadline = timers_.next_expiry();
     if constexpr (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
 
-    const Wakeup wakeup = park(hub_, seat_, deadline, [this] {
+    const bool others_slept = deadline == kForever && all_others_sleep();
+    const Wakeup wakeup = park(hub_, seat_, deadline, [&] {
       core_.worker_rests();
-      return any_work_visible();
+      // Whoever woke up since we decided not to watch may count on a watch.
+      return any_work_visible() || (others_slept && !all_sleep());
     });
 
     now = last_look_ = machine::now();
@@ -268,11 +288,16 @@ void Worker::rest() noexcept {
     if (wakeup.token != Seat::kAsleep) bump(counters.unparks);
     called_ = wakeup.token == Seat::kCalled;
     if (want_trim_.exchange(false, std::memory_order_acq_rel) || now >= trim_at_) trim();  // M7
-    // No token and no sleep: the re-check saw work.
-    go_on = wakeup.token != Seat::kAsleep || !wakeup.slept || now >= timers_.next_expiry() ||
+    // No token and no sleep: the re-check saw work, unless it was time to get up already. Then it
+    // is the watch that is due, perhaps for somebody else's timer; to leave without a look would
+    // lead back here at once, and so on.
+    const bool saw_work = !wakeup.slept && now < deadline;
+    go_on = wakeup.token != Seat::kAsleep || saw_work || now >= timers_.next_expiry() ||
             look_after_others(now) || own_work_visible();
   }
-  end_watch();
+  if (end_watch() && (runtime_.ready_estimate() > 1 || others_have_work())) {
+    help_wanted(seat_, runtime_.ready_estimate());  // a successor
+  }
 }
 
 void Worker::trim() noexcept {

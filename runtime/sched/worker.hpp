@@ -75,9 +75,11 @@ class Worker {
   void note_epochs() noexcept;
 
   void rest() noexcept;
+  bool others_have_work() noexcept;
   bool all_others_sleep() const noexcept;
+  bool all_sleep() const noexcept;
   bool begin_watch() noexcept;
-  void end_watch() noexcept;
+  bool end_watch() noexcept;
   Nanos watch_until(Nanos now) noexcept;
   bool look_after_others(Nanos now) noexcept;
   void trim() noexcept;

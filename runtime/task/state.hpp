@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/atomic.hpp"
+#include "base/bits.hpp"
 #include "base/probe.hpp"
 #include "base/sizes.hpp"
 
@@ -122,9 +123,14 @@ class StateWord {
     return phase_of(old) == Phase::renotified;
   }
 
-  /// running -> idle for a task that sets its bit in any case. A plain store is enough: it can only
-  /// overwrite `renotified`, whose one consequence is that same bit.
+  /// running -> idle for a task that sets its bit in any case, so that `renotified` has no
+  /// consequence. But whoever left it also published what its waker wrote, for the next poll. An
+  /// exchange hands that on; where all stores are ordered a plain one does not lose it either.
   void pause_yielding() noexcept {
+    if constexpr (!kTotalStoreOrder) {
+      static_cast<void>(pause());
+      return;
+    }
     const std::uint64_t generation = generation_of(word_.load(std::memory_order_relaxed));
     // Release. Pairs: try_start, as in pause.
     word_.store(pack(generation, Phase::idle), std::memory_order_release);  // M2

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 #include "scenario.hpp"
 
@@ -81,13 +82,14 @@ int stopping_what_has_a_token_out(Stage& stage) {
   return inside(stage, [](Stage&) -> task<int> {
     auto child = []() -> task<int> {
       const std::stop_token token = this_task::stop_token();
-      int called = 0;
+      std::atomic<int> called{0};  // by whoever requests the stop
       const std::stop_callback callback(token, [&called] { called = 42; });
       try {
         co_await sleep_for(std::chrono::hours(1));
       } catch (const operation_cancelled&) {
       }
-      co_return called;
+      while (called == 0) std::this_thread::yield();  // the task may go on before it is called
+      co_return called.load();
     };
     join_handle<int> handle = spawn(child());
     co_await yield();

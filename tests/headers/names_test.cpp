@@ -67,9 +67,8 @@ using Awaited = decltype(std::declval<A>().await_resume());
 static_assert(std::same_as<decltype(std::declval<runtime&>().spawn(std::declval<task<int>>())),
                            join_handle<int>>);
 static_assert(std::same_as<decltype(spawn(std::declval<task<int>>())), join_handle<int>>);
-static_assert(std::same_as<decltype(spawn(
-                               spawn_options{}, [](int i) { return i; }, 1)),
-                           join_handle<int>>);
+static_assert(
+    std::same_as<decltype(spawn(spawn_options{}, [](int i) { return i; }, 1)), join_handle<int>>);
 static_assert(
     std::same_as<decltype(std::declval<runtime&>().block_on(std::declval<task<int&>>())), int&>);
 static_assert(std::same_as<decltype(std::declval<join_handle<int>&>().join()), int>);
@@ -79,8 +78,7 @@ static_assert(std::same_as<decltype(std::declval<const join_handle<>&>().id()), 
 static_assert(std::same_as<decltype(std::declval<join_handle<>&>().detach()), void>);
 static_assert(
     std::same_as<Awaited<decltype(when_all(std::declval<task<int>>(), std::declval<task<>>())
-                                      .
-                                      operator co_await())>,
+                                      .operator co_await())>,
                  std::tuple<int, std::monostate>>);
 static_assert(
     std::same_as<

@@ -60,6 +60,7 @@ struct ForeignStay : Suspension {
   std::coroutine_handle<> frame;  // goes on here
   ForeignStay* outer = nullptr;
   PromiseBase* root = nullptr;
+  Atomic<std::uint32_t> completing{0};  // raised by the completer before it looks for the task
 };
 
 /// Suspends the current task at `stay`, whether or not stop was requested. Throws std::logic_error

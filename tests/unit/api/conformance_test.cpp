@@ -7,6 +7,8 @@
 #include <random>
 #include <thread>
 
+#include "unit/base/child.hpp"
+
 using namespace paceline;
 using namespace paceline_test;
 
@@ -57,14 +59,15 @@ TEST_CASE("statement 1: wakes before the poll add up to one poll") {
 
 TEST_CASE("statement 2: a wake during the poll makes the task look again after it suspends") {
   runtime rt(workers(2));
-  constexpr int kRounds = kSanitized ? 3'000 : 100'000;
+  // PACELINE_TEST_SCALE=10 makes the million of the statement; 350 does under a sanitizer.
+  const int rounds_wanted = (kSanitized ? 3'000 : 100'000) * static_cast<int>(test_scale());
   std::atomic<int> armed{0};
   std::atomic<int> answered{0};
   std::atomic<waker*> target{nullptr};
   // Answers every arm with one wake, now during the poll, now after it.
   std::thread answerer([&] {
     std::minstd_rand random(1);
-    for (int i = 1; i <= kRounds; ++i) {
+    for (int i = 1; i <= rounds_wanted; ++i) {
       while (armed.load(std::memory_order_acquire) < i) {
         if (armed < i) std::this_thread::yield();
       }
@@ -75,11 +78,11 @@ TEST_CASE("statement 2: a wake during the poll makes the task look again after i
       wake_it.wake();
     }
   });
-  const int rounds = rt.block_on([](auto& arm, auto& answer, auto& to) -> task<int> {
+  const int rounds = rt.block_on([](auto& arm, auto& answer, auto& to, int wanted) -> task<int> {
     waker self;
     std::minstd_rand random(2);
     int passed = 0;
-    for (int i = 1; i <= kRounds; ++i) {
+    for (int i = 1; i <= wanted; ++i) {
       co_await suspend_until(
           [&answer, i]() noexcept { return answer.load(std::memory_order_relaxed) >= i; },
           [&](waker mine) {
@@ -93,9 +96,9 @@ TEST_CASE("statement 2: a wake during the poll makes the task look again after i
       ++passed;
     }
     co_return passed;
-  }(armed, answered, target));
+  }(armed, answered, target, rounds_wanted));
   answerer.join();
-  CHECK(rounds == kRounds);
+  CHECK(rounds == rounds_wanted);
 }
 
 TEST_CASE("statement 3: a task that ends with wakes pending is freed once and never polled again") {

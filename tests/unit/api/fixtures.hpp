@@ -19,21 +19,9 @@
 
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/sanitized.hpp"
 
 namespace paceline_test {
-
-/// True where a sanitizer makes everything several times slower: numbers of repetitions shrink.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 /// Opened once, by anybody; tasks wait at it with `co_await gate.pass()`. Outlives its tasks.
 class Gate {

@@ -201,7 +201,9 @@ TEST_CASE("a forked child may exec another program, also from inside a task") {
 }
 
 TEST_CASE("a runtime opens no descriptor, so none is inherited") {
-  { runtime(workers(0)).block_on(forty_two()); }
+  {
+    runtime(workers(0)).block_on(forty_two());
+  }
   const std::size_t before = descriptor_count();
   runtime rt(workers(0));
   rt.block_on(sleep_for(std::chrono::microseconds(10)));

@@ -244,7 +244,6 @@ TEST_CASE(
 }
 
 TEST_CASE("a task that spawns without end is told when the runtime stops") {
-  std::atomic<int> live{0};
   std::atomic<int> spawned{0};
   std::atomic<bool> told{false};
   auto breeder = [&]() -> task<> {

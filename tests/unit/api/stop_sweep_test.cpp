@@ -133,16 +133,20 @@ bool stopped_at(long k, Way way, Moment moment) {
   runtime rt(one_worker());
   runtime other(one_worker());
   Conductor at(rt, k, way, moment);
-  join_handle<long> handle =
-      rt.spawn(tree(at, other.get_scheduler(), rt.get_scheduler(), Counted(at.live())),
-               {.name = "the tree", .stop_token = at.token()});
   if (moment == Moment::between) {
-    auto turns = [&at]() -> task<> {
+    // It takes its turns before the tree begins, or the tree might end without it.
+    std::atomic<bool> taking_turns{false};
+    auto turns = [&]() -> task<> {
+      taking_turns = true;
       while (!at.due() && !at.ended()) co_await yield();
       if (!at.ended()) at.request(nullptr);
     };
     rt.spawn({}, turns).detach();
+    eventually("turns are taken", [&] { return taking_turns.load(); });
   }
+  join_handle<long> handle =
+      rt.spawn(tree(at, other.get_scheduler(), rt.get_scheduler(), Counted(at.live())),
+               {.name = "the tree", .stop_token = at.token()});
   if (moment == Moment::outside) {
     while (!at.due() && !handle.done()) std::this_thread::yield();
     if (at.due()) at.request(&handle);

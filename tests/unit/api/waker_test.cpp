@@ -270,53 +270,55 @@ TEST_CASE("threads go on waking while runtimes come and go") {
 }
 
 TEST_CASE("every wake carries what its thread wrote before it, however wakes coalesce") {
-  // Plain data behind relaxed flags: only the wake itself may order them (and TSan watches).
-  runtime rt(workers(2));
-  constexpr int kRounds = kSanitized ? 200 : 2000;
+  // The task's only worker is held up while several threads write a plain number each and wake it.
+  // It is let go by a relaxed flag, so nothing but the wakes, of which only the first sets the bit,
+  // orders what they wrote before what the task reads (and TSan watches).
+  runtime rt(one_worker());
+  constexpr int kRounds = kSanitized ? 50 : 500;
   constexpr int kWriters = 3;
-  struct Note {
-    int value = 0;
-    std::atomic<bool> written{false};
-  };
-  std::array<Note, kWriters> notes;
-  std::atomic<int> round{-1};
-  std::atomic<waker*> target{nullptr};
-  std::vector<std::thread> writers;
-  for (int w = 0; w < kWriters; ++w) {
-    writers.emplace_back([&, w] {
-      Note& mine = notes[static_cast<std::size_t>(w)];
-      for (int i = 0; i < kRounds; ++i) {
-        while (round.load(std::memory_order_acquire) < i) std::this_thread::yield();
-        const waker wake_it = *target.load(std::memory_order_acquire);
-        mine.value = i;
-        mine.written.store(true, std::memory_order_relaxed);
-        wake_it.wake();
-      }
-    });
-  }
-  const int wrong = rt.block_on([](auto& all, auto& turn, auto& to) -> task<int> {
-    int bad = 0;
-    waker self;
-    for (int i = 0; i < kRounds; ++i) {
+  std::array<int, kWriters> notes{};
+  std::atomic<int> written{0};
+  std::atomic<int> armed{0};
+  std::atomic<int> read{0};
+  waker wake_it;
+  auto reads = [&]() -> task<int> {
+    int right = 0;
+    for (int i = 1; i <= kRounds; ++i) {
       co_await suspend_until(
-          [&all]() noexcept {
-            for (auto& note : all) {
-              if (!note.written.load(std::memory_order_relaxed)) return false;
-            }
-            return true;
-          },
-          [&](waker mine) {
-            self = mine;
-            to.store(&self, std::memory_order_release);
-            turn.store(i, std::memory_order_release);
+          [&, i]() noexcept { return written.load(std::memory_order_relaxed) == i * kWriters; },
+          [&, i](waker mine) {
+            wake_it = mine;
+            armed.store(i, std::memory_order_release);
           });
-      for (auto& note : all) {
-        bad += note.value != i ? 1 : 0;
-        note.written.store(false, std::memory_order_relaxed);
-      }
+      for (const int note : notes) right += note == i ? 1 : 0;
+      read.store(i, std::memory_order_release);
     }
-    co_return bad;
-  }(notes, round, target));
-  for (auto& writer : writers) writer.join();
-  CHECK(wrong == 0);
+    co_return right;
+  };
+  join_handle<int> reader = rt.spawn({}, reads);
+  for (int i = 1; i <= kRounds; ++i) {
+    eventually("the task waits", [&] { return armed.load(std::memory_order_acquire) == i; });
+    std::atomic<bool> holding{false};
+    std::atomic<bool> let_go{false};
+    auto hold = [&] {
+      holding.store(true, std::memory_order_relaxed);
+      while (!let_go.load(std::memory_order_relaxed)) std::this_thread::yield();
+    };
+    join_handle<> held = rt.spawn({}, hold);
+    eventually("the worker is held up", [&] { return holding.load(std::memory_order_relaxed); });
+    std::vector<std::thread> writers;
+    for (int w = 0; w < kWriters; ++w) {
+      writers.emplace_back([&, w] {
+        notes[static_cast<std::size_t>(w)] = i;
+        written.fetch_add(1, std::memory_order_relaxed);
+        wake_it.wake();
+      });
+    }
+    for (auto& writer : writers) writer.join();
+    let_go.store(true, std::memory_order_relaxed);
+    held.join();
+    eventually("the task has read", [&] { return read.load(std::memory_order_acquire) == i; });
+  }
+  CHECK(reader.join() == kRounds * kWriters);
+  CHECK(rt.stats().total.coalesced_wakes >= kRounds);
 }

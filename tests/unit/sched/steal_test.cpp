@@ -183,7 +183,7 @@ TEST_CASE(
     ++looks;
     return false;
   }));
-  REQUIRE(looks <= kRaidPages);
+  REQUIRE(looks <= kRaidPages * paceline::qos_count);
   REQUIRE(looks > 0);
 }
 
