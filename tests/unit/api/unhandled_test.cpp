@@ -11,6 +11,10 @@
 using namespace paceline;
 using namespace paceline_test;
 
+// g++ does not free the frame of a coroutine whose argument throws from its destructor: destroy()
+// is left before that, and nobody else knows the frame's size. AddressSanitizer sees these frames.
+extern "C" const char* __lsan_default_suppressions() { return "leak:throws_from_argument\n"; }
+
 namespace {
 
 /// Throws from its destructor, once, wherever it has been moved to.

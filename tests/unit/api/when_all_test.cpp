@@ -179,7 +179,6 @@ TEST_CASE("the first failure is rethrown after the rest was asked to stop and ha
 
 TEST_CASE("when several children fail exactly one failure arrives, in both forms") {
   runtime rt(workers(2));
-  std::atomic<int> unhandled{0};
   Gate gate;
   auto tuple_form = [&]() -> task<int> {
     try {
