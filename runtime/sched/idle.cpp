@@ -38,7 +38,8 @@ Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
       here = seat;
     }
   }
-  return here;
+  // One that watches looks soon in any case, and would only push us aside.
+  return Hub::is_alert(hub.watcher.load(std::memory_order_seq_cst)) ? nullptr : here;  // M27
 }
 
 }  // namespace
