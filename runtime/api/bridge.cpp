@@ -115,15 +115,6 @@ void not_suspended() noexcept { core::here()->set_outcome(Outcome::none); }
 
 // --- foreign awaitables ---
 
-namespace {
-
-// Not cancellable: we cannot withdraw what is not ours.
-const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
-
-}  // namespace
-
-ForeignStay::ForeignStay() noexcept : Suspension(foreign_ops) {}
-
 void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame) {
   suspend_regardless(stay, frame);
   Slot& slot = *core::here()->current();
@@ -137,14 +128,6 @@ void end_stay(ForeignStay& stay) noexcept {
   ExecutorRuntime& runtime = *core::here();
   runtime.current()->stay = stay.outer;
   runtime.set_outcome(Outcome::none);
-}
-
-void complete_stay(ForeignStay& stay) noexcept {
-  // Where the task lives now: a task that ran inside the foreign code may have moved it. Announced
-  // first: see stay_is_over. Alive until it is ready.
-  stay.completing.store(1, std::memory_order_seq_cst);                   // M16
-  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};  // M16
-  complete(stay);
 }
 
 // --- joining ---

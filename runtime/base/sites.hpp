@@ -29,6 +29,10 @@ enum class Mutant : std::uint8_t {
   summary_only_if_word_zero,  // the summary is raised only by the first bit of a leaf
   no_park_recheck,            // the worker sleeps without looking again
   trust_late_wake,            // a claimed bit is believed without asking the suspension
+  free_parent_first,          // a freed slot's summary is raised before its bit
+  end_by_store,               // a task's end is stored after a look instead of exchanged
+  announce_stay_late,         // the completer of a stay announces itself after it found the task
+  forget_spent_stay,          // a task rests in a stay without asking whether it is over
   drop_wake,                  // one wake in `rate` is dropped
   double_run,                 // one poll in `rate` ignores that the task runs already
   leak_descriptor,            // one runtime start in `rate` leaks a descriptor

@@ -2,6 +2,7 @@
 #include "exec/completion.hpp"
 
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "exec/executor_runtime.hpp"
 #include "exec/names.hpp"
 #include "machine/machine.hpp"
@@ -44,8 +45,13 @@ bool publish_end(PromiseBase& promise) noexcept {
   // Acq_rel. Release publishes the result to the joiner; acquire pairs with the handle's detach and
   // with the joiner's registration. Without: the joiner reads no result, or we wake a waiter whose
   // fields we do not see.
-  // M13
-  const std::uintptr_t waiter = promise.link.exchange(join_word::done, std::memory_order_acq_rel);
+  std::uintptr_t waiter = 0;
+  if (planted(Mutant::end_by_store)) {
+    waiter = promise.link.load(std::memory_order_acquire);           // M13
+    promise.link.store(join_word::done, std::memory_order_release);  // M13
+  } else {
+    waiter = promise.link.exchange(join_word::done, std::memory_order_acq_rel);  // M13
+  }
   switch (waiter & join_word::tag_mask) {
     case join_word::none: return false;
     case join_word::detached: return true;
@@ -59,6 +65,18 @@ bool publish_end(PromiseBase& promise) noexcept {
     case join_word::tag_group: child_ended(*untagged<JoinGroup>(waiter), promise); return false;
     default: invariant_broken("a task ends once", std::source_location::current());
   }
+}
+
+bool stay_is_over(const detail::ForeignStay& stay) noexcept {
+  if (planted(Mutant::forget_spent_stay)) return false;
+  // Handshake: a task that moved has stored where it lives before this load; a completer announces
+  // itself before it loads that. So either it finds the task here, or we find it coming, between
+  // two steps of complete_stay.
+  while (stay.completing.load(std::memory_order_seq_cst) != 0) {       // M16
+    if (stay.ready.load(std::memory_order_acquire) != 0) return true;  // M12
+    machine::relax();
+  }
+  return false;
 }
 
 void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
@@ -104,6 +122,25 @@ void complete(Suspension& where) noexcept {
   } else {
     core::wake_remote(slot);
   }
+}
+
+namespace {
+
+// Not cancellable: we cannot withdraw what is not ours.
+const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
+
+}  // namespace
+
+ForeignStay::ForeignStay() noexcept : Suspension(foreign_ops) {}
+
+void complete_stay(ForeignStay& stay) noexcept {
+  // Announced before we look where the task lives, which may change while it runs within the
+  // foreign code: see stay_is_over. The stay is alive until it is ready.
+  const bool late = core::planted(core::Mutant::announce_stay_late);
+  if (!late) stay.completing.store(1, std::memory_order_seq_cst);        // M16
+  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};  // M16
+  if (late) stay.completing.store(1, std::memory_order_seq_cst);         // M16
+  complete(stay);
 }
 
 void poke(TaskRef task) noexcept {

@@ -2,7 +2,8 @@
 // The end of a task and what it sets in motion: joins, groups, stop requests.
 // Flow rooms: end, wake. finish() runs on the poller; the rest on any thread.
 // It must never touch a frame after the join word said that somebody else frees it.
-// Proof: tests/model/join_model.cpp, tests/unit/api/join_handle_test.cpp.
+// Proof: tests/model/join_model.cpp, tests/model/stay_model.cpp,
+// tests/unit/api/join_handle_test.cpp, tests/unit/api/stay_test.cpp.
 #pragma once
 
 #include <coroutine>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <stop_token>
 
+#include <paceline/detail/awaitable.hpp>
 #include <paceline/detail/bridge.hpp>
 #include <paceline/detail/promise.hpp>
 #include <paceline/detail/suspension.hpp>
@@ -67,5 +69,10 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept;
 /// The finishing half of the join word: publishes the end and wakes whoever waits. True if the
 /// frame is now the caller's to destroy.
 bool publish_end(detail::PromiseBase& promise) noexcept;
+
+/// The resting half of a stay, asked by the poller whose task comes to rest in one: was it
+/// completed while the task waited for something else, or is it being completed? Then its bit is
+/// spent, or may go to a slot that the task has left, and nobody sets another.
+bool stay_is_over(const detail::ForeignStay& stay) noexcept;
 
 }  // namespace paceline::core

@@ -9,7 +9,6 @@
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/poll.hpp"
-#include "machine/machine.hpp"
 
 namespace paceline::core {
 
@@ -95,19 +94,6 @@ void ExecutorRuntime::resume_posted() noexcept {
     }
     next.resume();
   }
-}
-
-/// The task comes to rest in a stay. One that was completed while the task waited for something
-/// else has spent its bit: nobody will set it again.
-bool stay_is_over(const detail::ForeignStay& stay) noexcept {
-  // Handshake: a task that moved has stored where it lives before this load; a completer announces
-  // itself before it loads that. So either it finds the task here, or we find it coming, between
-  // two steps of complete_stay.
-  while (stay.completing.load(std::memory_order_seq_cst) != 0) {       // M16
-    if (stay.ready.load(std::memory_order_acquire) != 0) return true;  // M12
-    machine::relax();
-  }
-  return false;
 }
 
 /// The host of poll_slot: real coroutines on this runtime.

@@ -106,6 +106,12 @@ void TaskCollection::give_back(Group& group, unsigned page, Word slots) noexcept
   Segment& segment = group.home();
   const bool home_role = group.role == Role::home;
   const unsigned index = group.index.load(std::memory_order_relaxed);
+  if (planted(Mutant::free_parent_first)) {
+    raise_bit(group.freed, bit(page));
+    if (home_role) raise_bit(segment.freed, bit(index));
+    group.pages[page].free_shared.fetch_or(slots, std::memory_order_seq_cst);  // M18
+    return;
+  }
   // Release (as part of seq_cst). Pairs: collect_freed, claim. Publishes: our last writes to the
   // slot. Seq_cst because the summary above it is the handshake of raise_bit.
   group.pages[page].free_shared.fetch_or(slots, std::memory_order_seq_cst);  // M18

@@ -22,6 +22,11 @@ constexpr NamedMutant kMutants[] = {
     {"summary_only_if_word_zero", Mutant::summary_only_if_word_zero},
     {"no_park_recheck", Mutant::no_park_recheck},
     {"trust_late_wake", Mutant::trust_late_wake},
+    {"double_run", Mutant::double_run},
+    {"free_parent_first", Mutant::free_parent_first},
+    {"end_by_store", Mutant::end_by_store},
+    {"announce_stay_late", Mutant::announce_stay_late},
+    {"forget_spent_stay", Mutant::forget_spent_stay},
 };
 
 // A search that has kept so many states is cut off. By number and not by time, so that the same
@@ -189,8 +194,8 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {wake_model(), summary_model(), park_model(), steal_model(),
-                                         join_model()};
+  static const std::vector<Model> all = {wake_model(),  summary_model(), park_model(),
+                                         steal_model(), join_model(),    stay_model()};
   return all;
 }
 

@@ -13,6 +13,7 @@ Model summary_model();
 Model park_model();
 Model steal_model();
 Model join_model();
+Model stay_model();
 
 const std::vector<Model>& all_models();
 

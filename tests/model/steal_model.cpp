@@ -41,7 +41,6 @@ struct Thief {
   core::RaidCursors cursors{};
   core::Loot loot;
   Thief* other = nullptr;
-  bool may_take = true;
 };
 
 struct Waker {
@@ -144,7 +143,7 @@ void home(World& w) {
 
 bool thief_has_work(Thief& self) {
   return self.world->port.classes.load() != 0 ||
-         (self.may_take && self.other != nullptr && self.other->loot.size_hint() != 0);
+         (self.other != nullptr && self.other->loot.size_hint() != 0);
 }
 
 void rob(Thief& self) {
@@ -152,14 +151,12 @@ void rob(Thief& self) {
   const core::Haul haul = core::steal_from(w.port, self.cursors, true);
   core::each_bit(haul.bits,
                  [&](unsigned i) { self.loot.push(haul.group->page_slots(haul.page)[i]); });
-  // The product takes only from a thief that has not moved for some microseconds. Here each takes
-  // once at any time, as two that always may could hand one task to and fro for ever.
-  if (haul.bits == 0 && self.may_take && self.other != nullptr &&
-      self.other->loot.size_hint() != 0) {
+  // The product takes only from a thief that has not moved for some microseconds; here at any time.
+  // What was taken is polled at once: put into the loot, two thieves could hand it to and fro.
+  if (haul.bits == 0 && self.other != nullptr && self.other->loot.size_hint() != 0) {
     if (core::Slot* slot = self.other->loot.take_any()) {
       w.taken_on.reach();
-      self.may_take = false;
-      self.loot.push(*slot);
+      poll(w, *slot, &self);
     }
   }
   while (core::Slot* slot = self.loot.pop()) poll(w, *slot, &self);
