@@ -23,6 +23,13 @@ enum class shutdown_policy {
   abandon,  ///< after `shutdown_deadline` report each by name on stderr and leave it behind
 };
 
+/// How tasks that run long are made to give way.
+enum class preemption_mode {
+  off,        ///< never: a task keeps its core until it suspends
+  safepoint,  ///< at preempt_point()
+  automatic,  ///< the same, and a task that answers no request loses its core to another thread
+};
+
 /// Called with the exception of a task that nobody can join any more and with the task's name
 /// (empty if it had none). Runs on the thread that noticed, often a worker: be brief, do not
 /// block. An exception thrown by the hook itself is reported on stderr and dropped.
@@ -43,6 +50,19 @@ struct runtime_options {
   /// Stack of an executor in bytes, 16 KiB..1 GiB, rounded up to pages; a guard page comes on top.
   /// Coroutines live in their frames: this is room for the calls a task makes between suspensions.
   std::size_t stack_size = 256 * 1024;
+
+  /// How tasks that run long are made to give way. See docs/preemption.md.
+  preemption_mode preemption = preemption_mode::automatic;
+
+  /// How long a task may run while another of its class waits, > 0 and at most an hour. Shorter
+  /// than 100 us counts as 100 us: giving way more often would cost more than it helps. A task of a
+  /// more important class does not wait for the end of a slice.
+  std::chrono::nanoseconds slice = std::chrono::milliseconds(2);
+
+  /// How many tasks may be parked in the middle of their run on one worker, 1..65536; at the limit
+  /// they are not preempted any more. Each holds a stack. Tasks that wait in await_here() do not
+  /// count.
+  std::size_t max_weak = 32;
 
   /// See unhandled_hook. Default: one line on stderr, and the `unhandled` counter of the stats.
   unhandled_hook on_unhandled = {};

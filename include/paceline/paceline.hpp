@@ -4,6 +4,7 @@
 
 #include <paceline/error.hpp>
 #include <paceline/options.hpp>
+#include <paceline/preempt.hpp>
 #include <paceline/qos.hpp>
 #include <paceline/runtime.hpp>
 #include <paceline/scheduler.hpp>

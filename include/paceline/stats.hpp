@@ -11,17 +11,24 @@ namespace paceline {
 /// Counters of one worker since its runtime started, or the sum over all workers. Each is exact for
 /// what it counts; a snapshot taken while tasks run is not a consistent cut.
 struct worker_stats {
-  std::uint64_t spawned = 0;          ///< tasks accepted by this worker (total: by anybody)
-  std::uint64_t completed = 0;        ///< tasks that ended here, by value or exception
-  std::uint64_t polls = 0;            ///< times a task was resumed here
-  std::uint64_t wakes = 0;            ///< wakes of tasks whose home this worker is
-  std::uint64_t coalesced_wakes = 0;  ///< of these, wakes of a task that was marked ready already
-  std::uint64_t stale_wakes = 0;      ///< wakes that found nothing to do: late, twice or too early
-  std::uint64_t steals = 0;           ///< successful raids on another worker
-  std::uint64_t tasks_stolen = 0;     ///< ready tasks taken in these raids
-  std::uint64_t parks = 0;            ///< times the worker went to sleep
-  std::uint64_t unparks = 0;          ///< times somebody woke it (timer expiry not counted)
-  std::uint64_t unhandled = 0;        ///< exceptions that went to on_unhandled
+  std::uint64_t spawned = 0;           ///< tasks accepted by this worker (total: by anybody)
+  std::uint64_t completed = 0;         ///< tasks that ended here, by value or exception
+  std::uint64_t polls = 0;             ///< times a task was resumed here
+  std::uint64_t wakes = 0;             ///< wakes of tasks whose home this worker is
+  std::uint64_t coalesced_wakes = 0;   ///< of these, wakes of a task that was marked ready already
+  std::uint64_t stale_wakes = 0;       ///< wakes that found nothing to do: late, twice or too early
+  std::uint64_t steals = 0;            ///< successful raids on another worker
+  std::uint64_t tasks_stolen = 0;      ///< ready tasks taken in these raids
+  std::uint64_t parks = 0;             ///< times the worker went to sleep
+  std::uint64_t unparks = 0;           ///< times somebody woke it (timer expiry not counted)
+  std::uint64_t preempt_requests = 0;  ///< requests to give way that a safepoint met in time
+  std::uint64_t demotions_safepoint = 0;  ///< of these, honoured: the executor became weak
+  std::uint64_t refused_cap = 0;          ///< of these, refused: runtime_options::max_weak reached
+  std::uint64_t refused_memory = 0;       ///< of these, refused: no stack could be had
+  std::uint64_t stack_waits = 0;          ///< times a call stack was parked by await_here()
+  std::uint64_t weak_live = 0;            ///< executors parked now
+  std::uint64_t weak_peak = 0;            ///< most at a time (total: sum of the workers' peaks)
+  std::uint64_t unhandled = 0;            ///< exceptions that went to on_unhandled
 };
 
 /// A snapshot of a runtime's counters.

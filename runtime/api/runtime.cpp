@@ -46,6 +46,7 @@ void runtime::dump_tasks(std::ostream& out) const {
   const core::DumpGuard names;
   std::size_t live = 0;
   core_->each_live_slot([&](core::Slot& slot, unsigned qos_class, unsigned home) {
+    if (slot.frame.load(std::memory_order_relaxed) == nullptr) return;  // an executor's
     // Taking a suspended task for a moment makes its fields ours to read; a wake that comes in
     // between is kept by the state word like any wake during a poll.
     const char* state = "running";

@@ -320,6 +320,10 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
       return true;
     }
   }
+  if (current != nullptr && runtime->waits_on_stack()) {
+    throw std::logic_error(
+        "a task cannot move to another runtime while its call stack waits in await_here");
+  }
   target->admit_from_outside("schedule");
   Seat& seat = target->place(std::nullopt);
   if (current == nullptr) {
@@ -329,7 +333,7 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
       target->forget_from_outside();
       throw;
     }
-    core::work_added(seat, false);
+    core::work_added(seat, core::Port::kNoClass, false);
     return true;
   }
   Slot* slot = seat.collections[core::class_of(*current)].allocate_shared(Role::shared);

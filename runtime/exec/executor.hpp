@@ -1,29 +1,83 @@
 // SPDX-License-Identifier: BSL-1.0
-// Executor: one stack that polls tasks.
-// Flow room: run. Belongs to one ExecutorRuntime and one OS thread.
+// Executor: one stack that polls tasks, strong or weak.
+// Flow rooms: run, preempt. Belongs to one ExecutorRuntime and one OS thread.
 // It must never decide what to poll: the runtime picks, the executor resumes.
-// Proof: tests/unit/exec/executor_test.cpp.
+// Proof: tests/unit/exec/executor_test.cpp, tests/unit/exec/demotion_test.cpp.
 #pragma once
 
+#include <coroutine>
 #include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <paceline/detail/suspension.hpp>
 
 #include "machine/fiber.hpp"
+#include "task/slot.hpp"
 
 namespace paceline::core {
 
 class ExecutorRuntime;
 
-/// The strong executor: runs batches of polls on a stack of its own, so that a poll can later be
-/// parked with its stack while a fresh executor goes on.
+/// Where an executor stands while it does not run.
+enum class Standing : std::uint8_t {
+  at_rest,    // between two polls: nothing on its stack
+  preempted,  // in the middle of a poll, may go on
+  waiting,    // in the middle of a poll, for what its task is suspended on
+};
+
+/// The strong executor polls batch after batch. When it is parked in the middle of a poll it
+/// becomes weak: it keeps its stack and its task, a fresh one takes over, and once it is resumed
+/// and that poll has ended it is at rest again, free to be the next fresh one. It never takes a
+/// second task while it is weak.
+///
+/// A weak executor has a slot of its own in a page that thieves leave alone (decision 0010). When
+/// it may go on, that slot's bit is set: that is all the scheduling a weak executor has.
+///
+/// Writers: its own thread, everything; another worker that claimed its waiting task: `gate.ready`,
+/// before it sets the slot's bit. I1: a parked executor is published (slot, task) only after the
+/// switch away from its stack, by the stack it went to. I2: while it is `waiting` the task's state
+/// word decides who may resume; while it is `preempted` the task stays RUNNING and only the
+/// executor's own slot can.
 class Executor {
  public:
   /// Throws std::bad_alloc.
   Executor(ExecutorRuntime& runtime, std::size_t stack_bytes);
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
 
-  /// Runs one batch; returns when it is done.
-  void run_batch() noexcept { fiber_.enter(); }
-  /// Lets the loop end. Before destruction.
+  /// Runs it: a batch of polls, or the rest of the poll it was parked in. Returns when it stands.
+  void enter() noexcept { fiber_.enter(); }
+  /// Back to whoever entered. On this executor's stack.
+  void leave() noexcept { fiber_.leave(); }
+  /// Lets the loop end. Before destruction; only at rest.
   void retire() noexcept;
+
+  ExecutorRuntime& runtime() const noexcept { return runtime_; }
+
+  Standing standing = Standing::at_rest;
+  bool weak = false;
+  unsigned slot_class = 0;
+  Slot* slot = nullptr;      // its own, while it has one
+  Executor* next = nullptr;  // in a list of spare ones
+
+  // The poll it was parked in.
+  Slot* task = nullptr;
+  bool yielded = false;            // waiting: ready at once, behind the others
+  void* inner = nullptr;           // waiting: the coroutine that goes on
+  std::coroutine_handle<> posted;  // see ExecutorRuntime::post_transfer
+  std::vector<std::coroutine_handle<>> posted_more;
+  // What the own slot waits for while the task waits: that somebody who claimed the task says so.
+  detail::Suspension gate;
+
+  /// A slot's `resume` that means an executor instead of a coroutine.
+  static void* tagged(Executor& executor) noexcept {
+    return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&executor) | 1);
+  }
+  static Executor* of(void* resume) noexcept {
+    const auto bits = reinterpret_cast<std::uintptr_t>(resume);
+    return (bits & 1) == 0 ? nullptr : reinterpret_cast<Executor*>(bits & ~std::uintptr_t{1});
+  }
 
  private:
   static void loop(void* self) noexcept;

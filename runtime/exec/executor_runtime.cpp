@@ -30,21 +30,24 @@ ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings&
     : port_(port),
       worker_(worker),
       surroundings_(surroundings),
+      stack_bytes_(stack_bytes),
       credit_(kWeights),
       has_credit_(all_bits(qos_count)),
       sweeps_(make_sweeps(port, std::make_index_sequence<qos_count>())) {
-  strong_.emplace(*this, stack_bytes);
-}
-
-void ExecutorRuntime::retire() noexcept {
-  strong_->retire();
-  strong_.reset();
+  strong_ = new Executor(*this, stack_bytes);
 }
 
 bool ExecutorRuntime::step(unsigned budget) noexcept {
   budget_ = budget;
   drained_ = false;
-  strong_->run_batch();
+  running_ = strong_;
+  strong_->enter();
+  while (strong_->standing != Standing::at_rest) [[unlikely]] {
+    replace_strong();
+    strong_->enter();
+  }
+  running_ = nullptr;
+  if (spare_count_ > kSparesMax) trim_spares(kSparesMax);
   flush_freed();
   return drained_;
 }
@@ -68,6 +71,7 @@ inline Slot* ExecutorRuntime::pick() noexcept {
     unsigned arrived = 0;
     if (Slot* slot = sweeps_[chosen].next(arrived)) {
       if (--credit_[chosen] == 0) has_credit_ &= ~bit(chosen);
+      if (chosen != port_.run_class.load(std::memory_order_relaxed)) note_class(chosen);
       if (arrived != 0) {
         // Whoever sent them may have found no helper that could run beside it; we ask again.
         ready_ += arrived - 1;
@@ -77,12 +81,6 @@ inline Slot* ExecutorRuntime::pick() noexcept {
     }
     // The sweep found nothing and lowered the class's bit; look again.
   }
-}
-
-inline void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
-  frame.resume();
-  if (posted_) [[unlikely]]
-    resume_posted();
 }
 
 void ExecutorRuntime::resume_posted() noexcept {
@@ -96,6 +94,14 @@ void ExecutorRuntime::resume_posted() noexcept {
   }
 }
 
+/// A poll ended without a word about the task: it stands in a foreign awaitable.
+Outcome ExecutorRuntime::how_it_rests(Slot& slot) noexcept {
+  check(slot.stay != nullptr, "a poll ends with the task's end or a suspension");
+  slot.resume = slot.stay->frame.address();
+  slot.waiting = slot.stay;
+  return stay_is_over(*slot.stay) ? Outcome::yielded : Outcome::suspended;
+}
+
 /// The host of poll_slot: real coroutines on this runtime.
 struct ExecutorRuntime::PollHost {
   ExecutorRuntime& runtime;
@@ -104,7 +110,9 @@ struct ExecutorRuntime::PollHost {
     return core::may_resume(slot, [&] { return runtime.stop_requested(*slot.root); });
   }
   [[gnu::always_inline]] Rest run(Slot*& slot) noexcept {
-    bump(runtime.counters_.polls);
+    bump(runtime.port_.polls);
+    if (Executor::of(slot->resume) != nullptr) [[unlikely]]
+      return runtime.run_parked(*slot);
     runtime.current_ = slot;
     runtime.outcome_ = Outcome::none;
     runtime.resume_chain(std::coroutine_handle<>::from_address(slot->resume));
@@ -112,12 +120,7 @@ struct ExecutorRuntime::PollHost {
     const auto root =
         std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
     if (root.done()) return Rest::finished;
-    if (runtime.outcome_ == Outcome::none) {
-      check(slot->stay != nullptr, "a poll ends with the task's end or a suspension");
-      slot->resume = slot->stay->frame.address();
-      slot->waiting = slot->stay;
-      runtime.outcome_ = stay_is_over(*slot->stay) ? Outcome::yielded : Outcome::suspended;
-    }
+    if (runtime.outcome_ == Outcome::none) runtime.outcome_ = runtime.how_it_rests(*slot);
     runtime.current_ = nullptr;
     return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }
@@ -135,13 +138,17 @@ inline void ExecutorRuntime::poll(Slot& slot) noexcept {
   if (poll_slot(slot, PollHost{*this}) != Claim::polled) bump(counters_.stale);
 }
 
-void ExecutorRuntime::run_polls() noexcept {
+void ExecutorRuntime::run_polls(Executor& self) noexcept {
   for (unsigned i = 0; i < foreign_count_; ++i) {
     resume_chain(foreign_[i]);
     count_end();
   }
   foreign_count_ = 0;
-  if (first_ != nullptr) poll(*std::exchange(first_, nullptr));
+  if (first_ != nullptr) {
+    poll(*std::exchange(first_, nullptr));
+    if (self.weak) [[unlikely]]
+      return;
+  }
   while (budget_ > 0) {
     --budget_;
     Slot* slot = pick();
@@ -152,6 +159,8 @@ void ExecutorRuntime::run_polls() noexcept {
     }
     if (ready_ > 0) --ready_;
     poll(*slot);
+    if (self.weak) [[unlikely]]
+      return;  // it was parked in that poll, which is over now
   }
 }
 

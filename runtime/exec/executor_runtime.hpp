@@ -10,7 +10,6 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include <paceline/detail/promise.hpp>
@@ -20,6 +19,7 @@
 #include "base/atomic.hpp"
 #include "exec/executor.hpp"
 #include "exec/loot.hpp"
+#include "exec/poll.hpp"
 #include "task/collection.hpp"
 #include "task/sweep.hpp"
 #include "trace/counters.hpp"
@@ -39,6 +39,10 @@ struct Surroundings {
   void (*help_wanted)(Port& port, std::uint64_t ready) noexcept = nullptr;
   /// An exception nobody can join any more.
   void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
+  /// Does a coroutine without a slot wait for the worker?
+  bool (*foreign_waits)(Worker& worker) noexcept = nullptr;
+  /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
+  unsigned max_weak = 32;
 };
 
 /// How the poll that just returned left its task.
@@ -60,16 +64,32 @@ class ExecutorRuntime {
   /// poll here. The worker's thread.
   bool step(unsigned budget) noexcept;
 
-  /// The body of a batch; called by the executor.
-  void run_polls() noexcept;
+  /// The body of a batch; called by the executor, on its stack.
+  void run_polls(Executor& self) noexcept;
 
   /// Hands in a coroutine that has no slot; the next step runs it first, outside any task.
   /// At most kForeignBatch per step.
   void queue_foreign(std::coroutine_handle<> frame) noexcept { foreign_[foreign_count_++] = frame; }
   static constexpr unsigned kForeignBatch = 16;
 
-  /// Ends the strong executor. The worker's thread, after its last step.
+  /// Ends the executors that are at rest. The worker's thread, after its last step; a task that is
+  /// parked in the middle of a poll is left behind with its stack.
   void retire() noexcept;
+
+  // --- demotion (demotion.cpp); on the stack of the executor that runs ---
+
+  /// Somebody set the request word: parks this poll if that is still worth it. False: it is not, or
+  /// there is no stack to go on with.
+  bool at_safepoint() noexcept;
+  /// Sets aside what waiting on the stack takes. False: there is no stack, or no slot.
+  bool reserve_for_wait() noexcept;
+  /// Runs `frame`, a coroutine that returns to its resumer when it has ended, as part of the
+  /// current task, and parks this poll until it has. After reserve_for_wait.
+  static void run_here(ExecutorRuntime* runtime, std::coroutine_handle<> frame) noexcept;
+  /// In run_here: the task must stay on this thread.
+  bool waits_on_stack() const noexcept { return waits_on_stack_; }
+  /// Executors parked in the middle of a poll. The worker's thread.
+  unsigned weak_count() const noexcept { return weak_preempted_ + weak_waiting_; }
 
   // --- the task that runs now ---
 
@@ -133,6 +153,9 @@ class ExecutorRuntime {
  private:
   struct PollHost;
 
+  // Executors kept for the next demotion; the rest give their stacks back to the pool.
+  static constexpr unsigned kSparesMax = 4;
+
   // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
   [[gnu::always_inline]] Slot* pick() noexcept;
   [[gnu::always_inline]] void poll(Slot& slot) noexcept;
@@ -142,11 +165,36 @@ class ExecutorRuntime {
     ++ready_;
     if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
       surroundings_.help_wanted(port_, ready_);
+      return;
+    }
+    // Nobody else could come. If this is more important than what runs here, or that is overdue,
+    // it gives way at its next safepoint.
+    const std::uint32_t runs = port_.run_class.load(std::memory_order_relaxed);
+    if ((port_.classes.load(std::memory_order_relaxed) & all_bits(runs)) != 0) [[unlikely]] {
+      port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
     }
   }
   void flush_freed() noexcept;
   void rearm(Slot& slot) noexcept;
   void put_back(Slot& slot) noexcept;
+
+  // demotion.cpp
+  Rest run_parked(Slot& claimed) noexcept;
+  void enter(Executor& executor) noexcept;
+  void park(Standing standing) noexcept;
+  void publish_parked(Executor& executor) noexcept;
+  void replace_strong() noexcept;
+  bool reserve(unsigned class_index) noexcept;
+  bool give_slot(Executor& executor, unsigned class_index) noexcept;
+  Outcome how_it_rests(Slot& slot) noexcept;
+  void count_weak(Standing standing, int change) noexcept;
+  void spare(Executor& executor) noexcept;
+  void trim_spares(unsigned keep) noexcept;
+  void vacate_own(Executor& executor) noexcept;
+  void destroy(Executor& executor) noexcept;
+  void note_class(unsigned class_index) noexcept {
+    port_.run_class.store(class_index, std::memory_order_relaxed);
+  }
 
   Port& port_;
   Worker& worker_;
@@ -165,6 +213,17 @@ class ExecutorRuntime {
   unsigned foreign_count_ = 0;
   std::array<std::coroutine_handle<>, kForeignBatch> foreign_;
 
+  // Executors. At most one of them runs.
+  const std::size_t stack_bytes_;
+  Executor* strong_ = nullptr;
+  Executor* running_ = nullptr;
+  Executor* fresh_ = nullptr;   // set aside to be the next strong one
+  Executor* spares_ = nullptr;  // at rest
+  unsigned spare_count_ = 0;
+  unsigned weak_preempted_ = 0;
+  unsigned weak_waiting_ = 0;
+  bool waits_on_stack_ = false;
+
   // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.
   Group* freed_group_ = nullptr;
   unsigned freed_page_ = 0;
@@ -175,9 +234,14 @@ class ExecutorRuntime {
   Word has_credit_;
 
   std::array<Sweep, qos_count> sweeps_;
-  std::optional<Executor> strong_;
   Loot loot_;
   Counters counters_;
 };
+
+inline void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
+  frame.resume();
+  if (posted_) [[unlikely]]
+    resume_posted();
+}
 
 }  // namespace paceline::core

@@ -14,7 +14,12 @@
 namespace paceline::core {
 
 /// How a resumed task came to rest.
-enum class Rest : std::uint8_t { finished, yielded, suspended };
+enum class Rest : std::uint8_t {
+  finished,
+  yielded,
+  suspended,
+  elsewhere,  // somebody else is its poller now: an executor parked in the middle of a poll
+};
 
 /// The three ways a claim can end.
 enum class Claim : std::uint8_t { stale, not_ready, polled };
@@ -56,6 +61,7 @@ template <class Host>
   }
   switch (rest) {
     case Rest::finished: host.finish(*slot); break;
+    case Rest::elsewhere: break;
     case Rest::yielded:
       slot->state.pause_yielding();
       host.put_back(*slot);

@@ -3,6 +3,7 @@
 
 #include <cxxabi.h>
 #include <cerrno>
+#include <cfenv>
 #include <cstring>
 
 #include <boost/context/detail/fcontext.hpp>
@@ -88,6 +89,7 @@ void Fiber::trampoline(void* from, void* self) noexcept {
 #endif
   fiber.outside_ = from;
   exception_state() = {nullptr, 0};  // a fresh stack handles no exceptions
+  std::fesetenv(FE_DFL_ENV);         // nor does it inherit how its maker rounds
   fiber.entry_(fiber.argument_);
   fiber.finished_ = true;
   fiber.announce_leaving(true);

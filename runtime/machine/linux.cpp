@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,6 +84,16 @@ void yield_thread() noexcept { ::sched_yield(); }
 
 constinit thread_local ThisThread this_thread_record;
 
+namespace {
+constinit Atomic<std::uint32_t> no_worker{0};  // the request word of threads that are no workers
+}  // namespace
+
+void take_requests_from(const Atomic<std::uint32_t>* word) noexcept {
+  detail::Safepoint& here = detail::this_safepoint;
+  here.own = here.request = word != nullptr ? word : &no_worker;
+  here.guards = 0;
+}
+
 ThisThread& this_thread() noexcept {
   // The empty asm keeps the address from being computed at the caller after identical-code folding
   // or LTO have undone `noinline`.
@@ -137,6 +148,25 @@ void name_this_thread(std::string_view name) noexcept {
   char buffer[16] = {};
   name.copy(buffer, sizeof buffer - 1);
   pthread_setname_np(pthread_self(), buffer);
+}
+
+void want_prompt_wakeups() noexcept {
+  // EEVDF takes the slice that a thread asks for as its latency (Linux 6.12, sched_setattr(2)). The
+  // least it accepts is 100 us. The system's headers may not know the call or the structure yet.
+  struct Attributes {
+    std::uint32_t size = sizeof(Attributes);
+    std::uint32_t policy = 0;  // SCHED_OTHER
+    std::uint64_t flags = 0;
+    std::int32_t nice = 0;
+    std::uint32_t priority = 0;
+    std::uint64_t runtime = 100'000;  // ns
+    std::uint64_t deadline = 0;
+    std::uint64_t period = 0;
+  } wanted;
+#ifdef SYS_sched_setattr
+  wanted.nice = ::getpriority(PRIO_PROCESS, 0);
+  static_cast<void>(::syscall(SYS_sched_setattr, 0, &wanted, 0));
+#endif
 }
 
 void want_precise_timers() noexcept { ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
@@ -223,3 +253,8 @@ std::uint64_t watch_forks() noexcept {
 
 }  // namespace machine
 }  // namespace paceline::core
+
+namespace paceline::detail {
+constinit thread_local Safepoint this_safepoint{&core::machine::no_worker,
+                                                &core::machine::no_worker, 0};
+}  // namespace paceline::detail

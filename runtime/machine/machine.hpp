@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include <paceline/detail/safepoint.hpp>
+
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
 #include "base/time.hpp"
@@ -64,6 +66,9 @@ struct ThisThread {
 /// across a call that may switch stacks: a look without a call.
 extern constinit thread_local ThisThread this_thread_record [[gnu::tls_model("initial-exec")]];
 
+/// Safepoints of the calling thread look at `word` from now on; null: at none.
+void take_requests_from(const Atomic<std::uint32_t>* word) noexcept;
+
 /// Opaque; 0 is none.
 using ThreadHandle = std::uintptr_t;
 /// Starts `body(argument)` on a new thread with all signals blocked that the process may handle
@@ -76,6 +81,9 @@ bool is_this_thread(ThreadHandle thread) noexcept;
 void name_this_thread(std::string_view name) noexcept;
 /// Asks for timers without slack on the calling thread.
 void want_precise_timers() noexcept;
+/// Asks for the processor soon after a wake-up, on the calling thread, which runs for microseconds
+/// at a time. A hint; nothing where the system has none.
+void want_prompt_wakeups() noexcept;
 /// Binds the calling thread to one CPU. Returns 0 or an errno.
 int pin_this_thread(int cpu) noexcept;
 

@@ -70,9 +70,24 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept {
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }
 
-void work_added(Port& port, bool backlog) noexcept {
+namespace {
+
+/// Something more important than what runs there waits, or what runs there is overdue.
+void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
+  const Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
+  // A sleeper takes it, if it may be taken; if not, the monitor notices.
+  if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) != 0) return;
+  seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
+}
+
+}  // namespace
+
+void work_added(Port& port, unsigned class_index, bool backlog) noexcept {
   auto& seat = static_cast<Seat&>(port);
   if (wake_seat(seat, Seat::kWoken)) return;
+  const std::uint32_t runs = seat.run_class.load(std::memory_order_relaxed);
+  if (class_index < runs) [[unlikely]]
+    ask_to_give_way(seat, runs);
   const std::uint32_t inflow = seat.inflow.load(std::memory_order_relaxed);
   // In a stream of small tasks from outside, one in kAskEvery asks for help: asking is dearer than
   // what it could win for each of them.

@@ -28,7 +28,7 @@ runtime_stats RuntimeCore::stats() const {
     worker_stats w;
     w.completed = c.completed.load(std::memory_order_acquire);  // M21
     w.spawned = c.spawned.load(std::memory_order_acquire);      // M21
-    w.polls = value(c.polls);
+    w.polls = value(seat.polls);
     w.wakes = value(c.wakes) + value(seat.remote_wakes);
     w.coalesced_wakes = value(c.coalesced) + value(seat.remote_coalesced);
     w.stale_wakes = value(c.stale) + value(seat.remote_stale);
@@ -36,6 +36,13 @@ runtime_stats RuntimeCore::stats() const {
     w.tasks_stolen = value(c.tasks_stolen);
     w.parks = value(c.parks);
     w.unparks = value(c.unparks);
+    w.preempt_requests = value(c.preempt_requests);
+    w.demotions_safepoint = value(c.demotions_safepoint);
+    w.refused_cap = value(c.refused_cap);
+    w.refused_memory = value(c.refused_memory);
+    w.stack_waits = value(c.stack_waits);
+    w.weak_live = value(c.weak_live);
+    w.weak_peak = value(c.weak_peak);
     all.total.spawned += w.spawned;
     all.total.completed += w.completed;
     all.total.polls += w.polls;
@@ -46,6 +53,13 @@ runtime_stats RuntimeCore::stats() const {
     all.total.tasks_stolen += w.tasks_stolen;
     all.total.parks += w.parks;
     all.total.unparks += w.unparks;
+    all.total.preempt_requests += w.preempt_requests;
+    all.total.demotions_safepoint += w.demotions_safepoint;
+    all.total.refused_cap += w.refused_cap;
+    all.total.refused_memory += w.refused_memory;
+    all.total.stack_waits += w.stack_waits;
+    all.total.weak_live += w.weak_live;
+    all.total.weak_peak += w.weak_peak;
     all.workers.push_back(w);
     if (workers_[i]->pinned()) ++all.pinned_workers;
   }

@@ -26,6 +26,7 @@ namespace {
 constexpr std::size_t kStackMin = 16 * 1024;
 constexpr std::size_t kStackMax = std::size_t{1} << 30;
 constexpr std::size_t kNameMax = 255;
+constexpr std::size_t kWeakMax = 65536;
 
 constinit Mutex registry_lock{LockRank::registry};
 constinit RuntimeCore* registry = nullptr;
@@ -58,6 +59,22 @@ runtime_options checked(runtime_options options) {
   if (options.name.size() > kNameMax) {
     throw std::invalid_argument(fmt::format("runtime_options.name has {} bytes, the most is {}",
                                             options.name.size(), kNameMax));
+  }
+  if (options.preemption != preemption_mode::off &&
+      options.preemption != preemption_mode::safepoint &&
+      options.preemption != preemption_mode::automatic) {
+    throw std::invalid_argument(
+        "runtime_options.preemption is neither off nor safepoint nor automatic");
+  }
+  if (options.slice <= std::chrono::nanoseconds(0) || options.slice > std::chrono::hours(1)) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options.slice is {} ns; use more than 0 and at most an hour",
+                    options.slice.count()));
+  }
+  if (options.max_weak == 0 || options.max_weak > kWeakMax) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options.max_weak is {}; use 1 to {}, or preemption_mode::off",
+                    options.max_weak, kWeakMax));
   }
   const bool abandon = options.on_shutdown == shutdown_policy::abandon;
   if (options.on_shutdown != shutdown_policy::wait && !abandon) {
@@ -129,10 +146,14 @@ void RuntimeCore::start_workers() {
     std::vector<std::vector<unsigned>> distance(count, std::vector<unsigned>(count, 0));
     if (plan_.pin) distance = machine::cpu_distances(plan_.cpus);
     const Surroundings surroundings{
-        &stopping_, &hub_->sleepers, &core::help_wanted,
+        &stopping_,
+        &hub_->sleepers,
+        &core::help_wanted,
         [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
           runtime.worker().core().unhandled(promise);
-        }};
+        },
+        [](Worker& worker) noexcept { return !worker.inbox().empty(); },
+        options_.preemption == preemption_mode::off ? 0 : static_cast<unsigned>(options_.max_weak)};
     for (unsigned i = 0; i < count; ++i) {
       seats_.push_back(acquire_seat(*hub_, i));
       Worker::Plan plan;
@@ -149,6 +170,9 @@ void RuntimeCore::start_workers() {
       workers_.push_back(
           std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings, std::move(plan)));
     }
+    if (options_.preemption != preemption_mode::off) {
+      monitor_ = std::make_unique<Monitor>(*this, options_.slice.count());
+    }
     for (; started < count; ++started) {
       retain();
       try {
@@ -159,13 +183,17 @@ void RuntimeCore::start_workers() {
         throw;
       }
     }
+    if (monitor_) monitor_->start();
   } catch (const std::system_error& error) {
     stop_workers(started);
     throw std::system_error(
         error.code(),
-        fmt::format("paceline::runtime: worker {} of {} could not be started; use fewer workers or "
-                    "raise the limit on threads (ulimit -u)",
-                    started + 1, count));
+        started == count
+            ? std::string("paceline::runtime: its monitor could not be started; raise the limit on "
+                          "threads (ulimit -u) or use preemption_mode::off")
+            : fmt::format("paceline::runtime: worker {} of {} could not be started; use fewer "
+                          "workers or raise the limit on threads (ulimit -u)",
+                          started + 1, count));
   } catch (...) {
     stop_workers(started);
     throw;
@@ -191,10 +219,12 @@ void RuntimeCore::thread_body(void* raw) noexcept {
 
 /// Ends the first `started` threads and takes the seats back. Start-up failed, or no task lives.
 void RuntimeCore::stop_workers(std::size_t started) noexcept {
+  if (monitor_) monitor_->stop();
   for (std::size_t i = 0; i < started; ++i) workers_[i]->let_go();
   for (std::size_t i = 0; i < started; ++i) machine::join_thread(threads_[i]);
   threads_.clear();
   workers_.clear();
+  monitor_.reset();
   for (Seat* seat : seats_) recycle_seat(seat);
   seats_.clear();
   if (hub_ != nullptr) recycle_hub(hub_);
@@ -251,6 +281,7 @@ void RuntimeCore::shut_down() noexcept {
   } else {
     give_up_on_tasks();
     abandoned_ = true;
+    if (monitor_) monitor_->stop();  // kept: workers still look at its word
     for (auto& worker : workers_) worker->let_go();
     for (auto thread : threads_) machine::detach_thread(thread);
   }
@@ -267,7 +298,8 @@ void RuntimeCore::give_up_on_tasks() noexcept {
   const DumpGuard names;
   std::size_t given_up = 0;
   each_live_slot([&](Slot& slot, unsigned, unsigned) {
-    const TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
+    if (slot.frame.load(std::memory_order_relaxed) == nullptr) return;  // an executor's
+    const TaskName* name = slot.name.load(std::memory_order_seq_cst);   // M23
     const std::string label = fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
                                           name == nullptr ? "" : name->text);
     const bool suspended = slot.state.try_start() == Start::started;

@@ -20,6 +20,7 @@
 #include "base/time.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
+#include "sched/monitor.hpp"
 #include "sched/worker.hpp"
 
 namespace paceline::detail {
@@ -88,6 +89,12 @@ class RuntimeCore {
   std::uint32_t id() const noexcept { return id_; }
   const runtime_options& options() const noexcept { return options_; }
   runtime_stats stats() const;
+  /// The calling worker is awake again.
+  void worker_woke() noexcept {
+    if (monitor_) monitor_->worker_woke();
+  }
+  /// Null with preemption_mode::off.
+  const Monitor* monitor() const noexcept { return monitor_.get(); }
   void note_unpinned(int cpu, int error) noexcept;
   void unhandled(detail::PromiseBase& promise) noexcept;
   void count_unhandled() noexcept;
@@ -141,6 +148,7 @@ class RuntimeCore {
   std::vector<Seat*> seats_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<machine::ThreadHandle> threads_;
+  std::unique_ptr<Monitor> monitor_;
 
   Atomic<bool> stopping_{false};
   Atomic<bool> orphaned_{false};  // destroyed on an own worker: the workers end by themselves

@@ -44,6 +44,9 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
     counter->store(0, std::memory_order_relaxed);
   }
   seat->park.store(Seat::kAwake, std::memory_order_relaxed);
+  seat->polls.store(0, std::memory_order_relaxed);
+  seat->request.store(0, std::memory_order_relaxed);
+  seat->run_class.store(0, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->taken.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);

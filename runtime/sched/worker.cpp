@@ -55,6 +55,9 @@ void Worker::run() noexcept {
   machine::ThisThread& self = machine::this_thread();
   self.runtime = &runtime_;
   self.heap = heap_.get();
+  if (core_.options().preemption != preemption_mode::off) {
+    machine::take_requests_from(&seat_.request);
+  }
   machine::want_precise_timers();
   if (plan_.cpu >= 0) {
     const int error = machine::pin_this_thread(plan_.cpu);
@@ -73,6 +76,7 @@ void Worker::run() noexcept {
     if (let_go_.load(std::memory_order_acquire)) break;  // M7
     rest();
   }
+  machine::take_requests_from(nullptr);
   runtime_.retire();
   trim();
   self.runtime = nullptr;
@@ -220,6 +224,7 @@ bool Worker::nap(Nanos now) noexcept {
   hub_.napping.store(0, std::memory_order_release);  // M27
   if (wakeup.slept) bump(runtime_.counters().parks);
   if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
+  core_.worker_woke();
   // Nobody calls a helper during a nap, but a call may have been on its way when it began.
   if (wakeup.token == Seat::kCalled) end_search(hub_);
   return own_work_visible();
@@ -295,6 +300,7 @@ void Worker::rest() noexcept {
     go_on = wakeup.token != Seat::kAsleep || saw_work || now >= timers_.next_expiry() ||
             look_after_others(now) || own_work_visible();
   }
+  core_.worker_woke();
   if (end_watch() && (runtime_.ready_estimate() > 1 || others_have_work())) {
     help_wanted(seat_, runtime_.ready_estimate());  // a successor
   }

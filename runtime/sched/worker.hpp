@@ -52,9 +52,7 @@ class Worker {
   void want_trim() noexcept;
 
   /// Moves whenever the worker starts a poll.
-  std::uint64_t epoch() const noexcept {
-    return runtime_.counters().polls.load(std::memory_order_relaxed);
-  }
+  std::uint64_t epoch() const noexcept { return seat_.polls.load(std::memory_order_relaxed); }
 
  private:
   struct Victim {

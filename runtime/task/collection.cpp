@@ -201,6 +201,22 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
   }
 }
 
+bool TaskCollection::has_ready() const noexcept {
+  const unsigned segments = segment_count();
+  for (unsigned s = 0; s < segments; ++s) {
+    const Segment& segment = *segment_at(s);
+    for (Word groups = segment.ready.load(std::memory_order_relaxed); groups != 0;
+         groups = without_lowest(groups)) {
+      const Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);  // M20
+      for (Word pages = group->ready.load(std::memory_order_relaxed); pages != 0;
+           pages = without_lowest(pages)) {
+        if (group->pages[lowest(pages)].ready(std::memory_order_relaxed) != 0) return true;
+      }
+    }
+  }
+  return false;
+}
+
 // ---------------------------------------------------------------------------------------------
 // Groups in and out of use, under `growth_`.
 

@@ -124,6 +124,10 @@ class TaskCollection {
   /// Takes vacant slots of one page back, any thread; not role home at home.
   static void give_back(Group& group, unsigned page, Word slots) noexcept;
 
+  /// Is any task ready here? Unlike the summary, which may be raised for nothing. Any thread; a
+  /// moment later the answer may be another.
+  bool has_ready() const noexcept;
+
   /// Gives the memory of pages and groups without tasks back. Home worker.
   void trim() noexcept;
 
@@ -189,6 +193,12 @@ class TaskCollection {
   unsigned last_groups_ = 0;  // groups in the last segment; under growth_
 };
 
+/// What a request word asks for.
+enum class Ask : std::uint32_t {
+  urgent = 1,  // something more important waits
+  slice = 2,   // something equally important has waited for long enough
+};
+
 /// A worker's address for the rest of the world: what a wake reaches. Ports are recycled between
 /// runtimes and never freed, so a waker may follow its slot to one at any time.
 struct Port {
@@ -201,9 +211,31 @@ struct Port {
   Atomic<std::uint64_t> remote_stale{0};
   // Implemented by sched/idle.cpp. Called after the summary is raised, on the waker's thread.
   // `backlog`: other tasks of the page were ready already.
-  void (*work_added)(Port&, bool backlog) noexcept = nullptr;
+  void (*work_added)(Port&, unsigned class_index, bool backlog) noexcept = nullptr;
   Atomic<unsigned> index{0};  // of the worker; changes when the port is recycled
+  // How many polls the worker has started: the number of the one that runs.
+  alignas(kCacheLinePair) Atomic<std::uint64_t> polls{0};
+  // The class that runs here, roughly: written by the worker when it changes, relaxed. kOverdue: by
+  // the monitor, when the poll has lasted for a slice and nothing waited; then any wake asks.
+  alignas(kCacheLinePair) Atomic<std::uint32_t> run_class{0};
+  // The request word: 0, or which poll should give way (its number) and why (Ask). Written by
+  // anybody, relaxed: it carries no data, and a request for a poll that is over is ignored. Lowered
+  // by the worker.
+  Atomic<std::uint32_t> request{0};
   alignas(kCacheLinePair) TaskCollection collections[qos_count];
+
+  static constexpr unsigned kAskBits = 2;
+  static constexpr std::uint32_t kOverdue = qos_count + 1;
+  static constexpr std::uint32_t kNoClass = qos_count;  // of foreign work
+
+  std::uint32_t poll_number() const noexcept {
+    return static_cast<std::uint32_t>(polls.load(std::memory_order_relaxed));
+  }
+  /// Asks the poll that runs now to give way at its next safepoint. Any thread, signal-safe.
+  void ask(Ask why) noexcept {
+    request.store(poll_number() << kAskBits | static_cast<std::uint32_t>(why),
+                  std::memory_order_relaxed);
+  }
 };
 
 /// Sets a summary bit unless it is set.
@@ -243,7 +275,7 @@ inline Word notify(Slot& slot) noexcept {
   }
   Port& port = segment->collection->port();
   probe(Site::wake_before_unpark);
-  port.work_added(port, (before & ~own) != 0);
+  port.work_added(port, segment->collection->class_index(), (before & ~own) != 0);
   return before;
 }
 

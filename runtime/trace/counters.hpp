@@ -11,7 +11,6 @@ namespace paceline::core {
 struct alignas(kCacheLinePair) Counters {
   Atomic<std::uint64_t> spawned{0};
   Atomic<std::uint64_t> completed{0};
-  Atomic<std::uint64_t> polls{0};  // also the worker's epoch: it moves while the worker does
   Atomic<std::uint64_t> wakes{0};
   Atomic<std::uint64_t> coalesced{0};
   Atomic<std::uint64_t> stale{0};
@@ -20,6 +19,13 @@ struct alignas(kCacheLinePair) Counters {
   Atomic<std::uint64_t> parks{0};
   Atomic<std::uint64_t> unparks{0};
   Atomic<std::uint64_t> timers_fired{0};
+  Atomic<std::uint64_t> preempt_requests{0};     // met at a safepoint while still worth it
+  Atomic<std::uint64_t> demotions_safepoint{0};  // of these, honoured
+  Atomic<std::uint64_t> refused_cap{0};          // of these, too many weak executors
+  Atomic<std::uint64_t> refused_memory{0};       // of these, no stack or no slot
+  Atomic<std::uint64_t> stack_waits{0};          // times a stack was parked to wait
+  Atomic<std::uint64_t> weak_live{0};            // parked now
+  Atomic<std::uint64_t> weak_peak{0};
 };
 
 }  // namespace paceline::core

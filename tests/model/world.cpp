@@ -43,7 +43,7 @@ std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const
 }
 
 void prepare_port(core::Port& port, unsigned index,
-                  void (*work_added)(core::Port&, bool) noexcept) {
+                  void (*work_added)(core::Port&, unsigned, bool) noexcept) {
   port.index.store(index);
   port.work_added = work_added;
   tasks_of(port).attach(port, kClass, kGroups);
@@ -57,7 +57,7 @@ void prepare_port(core::Port& port, unsigned index,
 
 core::Port& make_port() {
   core::Port& port = arena().make<core::Port>();
-  prepare_port(port, 0, [](core::Port&, bool) noexcept {});
+  prepare_port(port, 0, [](core::Port&, unsigned, bool) noexcept {});
   return port;
 }
 

@@ -30,7 +30,8 @@ VirtualMachine& machine();
 std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const char* what = "");
 
 /// Attaches the one class to a port (or a seat) and leaves out of the state what is not used.
-void prepare_port(core::Port& port, unsigned index, void (*work_added)(core::Port&, bool) noexcept);
+void prepare_port(core::Port& port, unsigned index,
+                  void (*work_added)(core::Port&, unsigned, bool) noexcept);
 /// A port alone, whose wakes wake nobody.
 core::Port& make_port();
 

@@ -22,10 +22,12 @@ class Desk {
 
   Desk() : runtime_(home_.port, no_worker(), surroundings(), kStack) {
     core::machine::this_thread().runtime = &runtime_;
+    core::machine::take_requests_from(&home_.port.request);
   }
   Desk(const Desk&) = delete;
   Desk& operator=(const Desk&) = delete;
   ~Desk() {
+    core::machine::take_requests_from(nullptr);
     runtime_.retire();
     core::machine::this_thread().runtime = nullptr;
   }
@@ -65,6 +67,12 @@ class Desk {
     return *slot;
   }
 
+  /// What a monitor does: asks the poll that runs now to give way.
+  void ask(core::Ask why) { home_.port.ask(why); }
+  std::uint64_t count(const core::Atomic<std::uint64_t>& counter) const {
+    return counter.load(std::memory_order_relaxed);
+  }
+
   /// Steps until nothing is ready.
   void run_dry() {
     while (!runtime_.step(64)) {
@@ -83,6 +91,7 @@ class Desk {
     all.unhandled = [](core::ExecutorRuntime&, paceline::detail::PromiseBase& promise) noexcept {
       current_->unhandled.push_back(std::exchange(promise.error, nullptr));
     };
+    all.foreign_waits = [](core::Worker&) noexcept { return false; };
     return all;
   }
 

@@ -83,7 +83,7 @@ TEST_CASE("a step polls as many tasks as its budget and says when nothing is lef
   REQUIRE(desk.runtime().step(1));
   REQUIRE(desk.runtime().step(0) == false);  // without budget nothing is known
   REQUIRE(desk.runtime().ready_estimate() == 0);
-  REQUIRE(desk.runtime().counters().polls == 5);
+  REQUIRE(desk.runtime().port().polls == 5);
   REQUIRE(desk.runtime().counters().completed == 5);
 }
 
@@ -199,19 +199,19 @@ TEST_CASE("a completed task is polled once however many bits point at it") {
   Gate* gate = nullptr;
   Slot& slot = desk.spawn(wait_at(gate, log));
   desk.run_dry();
-  const auto polls = desk.runtime().counters().polls.load();
+  const auto polls = desk.runtime().port().polls.load();
   for (int i = 0; i < 5; ++i) {
     notify(slot);  // spurious: nothing has come
     desk.run_dry();
   }
-  REQUIRE(desk.runtime().counters().polls == polls);
+  REQUIRE(desk.runtime().port().polls == polls);
   REQUIRE(desk.runtime().counters().stale == 5);
   paceline::detail::complete(*gate);
   notify(slot);
   notify_home(slot);
   desk.run_dry();
   REQUIRE(log == "<>");
-  REQUIRE(desk.runtime().counters().polls == polls + 1);
+  REQUIRE(desk.runtime().port().polls == polls + 1);
   // And never again after its end (statement 3).
   notify(slot);
   desk.run_dry();

@@ -171,7 +171,7 @@ TEST_CASE("work for a sleeping worker wakes that worker and nobody else") {
   House house(3);
   house.sleep(0);
   house.sleep(1);
-  work_added(house.seat(1), false);
+  work_added(house.seat(1), Port::kNoClass, false);
   REQUIRE(house.seat(1).park == Seat::kWoken);
   REQUIRE(house.seat(0).park == Seat::kAsleep);
   REQUIRE(house.hub().searching == 0);
@@ -218,10 +218,10 @@ TEST_CASE("what was sent and not yet seen counts as waiting") {
   house.sleep(1);
   house.hub().watcher = Hub::watched_by(1);
   Seat& busy = house.seat(0);
-  work_added(busy, false);
+  work_added(busy, Port::kNoClass, false);
   REQUIRE(house.seat(1).park == Seat::kAsleep);
   busy.inflow = 2;
-  work_added(busy, false);
+  work_added(busy, Port::kNoClass, false);
   REQUIRE(house.wake_up(1) == Seat::kCalled);
   end_search(house.hub());
   house.hub().watcher = Hub::kNobody;
@@ -233,7 +233,7 @@ TEST_CASE("a wake that is late for its runtime finds a seat without hub and does
   Seat* seat = acquire_seat(*hub, 0);
   recycle_seat(seat);
   recycle_hub(hub);
-  seat->work_added(*seat, true);
+  seat->work_added(*seat, Port::kNoClass, true);
   help_wanted(*seat, 100);
   REQUIRE(seat->park == Seat::kAwake);
   REQUIRE(hub->searching == 0);

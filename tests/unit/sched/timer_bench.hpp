@@ -26,7 +26,7 @@ class Timers {
   /// Calls `observe` after each completion, on the thread that completes.
   void on_completion(std::function<void()> observe) {
     observer_ = std::move(observe);
-    home_.port.work_added = [](core::Port&, bool) noexcept { observer_(); };
+    home_.port.work_added = [](core::Port&, unsigned, bool) noexcept { observer_(); };
   }
   static bool fired(const paceline::detail::TimerNode& node) { return node.ready.load() != 0; }
 

@@ -65,7 +65,7 @@ TEST_CASE("wakes of a task that is ready already are counted as coalesced") {
 
 TEST_CASE("every remote wake asks once whether somebody must be woken") {
   Home home;
-  home.port.work_added = [](Port& port, bool backlog) noexcept {
+  home.port.work_added = [](Port& port, unsigned, bool backlog) noexcept {
     // The summary is raised before: a sleeper that is woken now finds the bit.
     if (port.classes.load() == 0) std::abort();
     ++(backlog ? Calls::with_backlog : Calls::without);

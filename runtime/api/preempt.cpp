@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+// Safepoints and waiting on the stack, as application code calls them.
+// Flow room: preempt. The thread that runs the task.
+// It must never switch stacks under a nopreempt guard.
+// Proof: tests/unit/api/preempt_test.cpp, tests/unit/api/await_here_test.cpp.
+#include <paceline/preempt.hpp>
+
+#include <stdexcept>
+#include <system_error>
+
+#include "api/current.hpp"
+#include "base/assert.hpp"
+
+namespace paceline::detail {
+
+namespace {
+
+// What a thread under a guard looks at instead of its own word.
+constinit Atomic<std::uint32_t> never{0};
+
+}  // namespace
+
+void at_safepoint() noexcept {
+  core::ExecutorRuntime* runtime = core::here();
+  if (runtime != nullptr && this_safepoint.guards == 0) runtime->at_safepoint();
+}
+
+void begin_nopreempt() noexcept {
+  Safepoint& here = this_safepoint;
+  ++here.guards;
+  here.request = &never;
+}
+
+void end_nopreempt() noexcept {
+  Safepoint& here = this_safepoint;
+  core::check(here.guards != 0, "a nopreempt guard ends on the thread on which it began");
+  if (--here.guards != 0) return;
+  here.request = here.own;
+  if (here.own->load(std::memory_order_relaxed) != 0) at_safepoint();
+}
+
+void prepare_await_here() {
+  core::ExecutorRuntime& runtime = core::require_current("await_here");
+  if (this_safepoint.guards != 0) {
+    throw std::logic_error("await_here under a nopreempt guard: end the guard first");
+  }
+  if (!runtime.reserve_for_wait()) {
+    throw std::system_error(
+        std::make_error_code(std::errc::resource_unavailable_try_again),
+        "await_here: no stack can be had for the task that waits; let fewer tasks wait this way, "
+        "make runtime_options::stack_size smaller or raise vm.max_map_count");
+  }
+}
+
+void run_here(std::coroutine_handle<> frame) noexcept {
+  core::ExecutorRuntime::run_here(core::here(), frame);
+}
+
+}  // namespace paceline::detail

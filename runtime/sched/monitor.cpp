@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sched/monitor.hpp"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "sched/runtime_core.hpp"
+#include "sched/worker.hpp"
+
+namespace paceline::core {
+
+namespace {
+
+// A busy worker gets so long to fire its own timers.
+constexpr Nanos kTimerGrace = 50 * kMicrosecond;
+// Looks that find nothing become rarer up to this: how much later than after a slice the first hog
+// of a quiet time may be noticed.
+constexpr Nanos kQuietMax = 4 * kMillisecond;
+// The same while one poll runs long and nothing waits: a wake then asks by itself.
+constexpr Nanos kAloneMax = 50 * kMillisecond;
+// With every worker asleep it looks a few times more before it sleeps for good, so that a worker
+// that naps and wakes in turns does not pay for waking the monitor each time.
+constexpr Nanos kLinger = 20 * kMillisecond;
+
+/// Is anything ready for this worker that nobody has begun?
+bool something_waits(Worker& worker) noexcept {
+  Seat& seat = worker.seat();
+  if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0) return true;
+  for (Word left = seat.classes.load(std::memory_order_relaxed); left != 0;
+       left = without_lowest(left)) {
+    if (seat.collections[lowest(left)].has_ready()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Monitor::Monitor(RuntimeCore& core, Nanos slice)
+    : core_(core), slice_(std::max(slice, kSliceMin)), seen_(core.worker_count()) {}
+
+void Monitor::start() { thread_ = machine::start_thread(&Monitor::thread_body, this); }
+
+void Monitor::stop() noexcept {
+  if (thread_ == 0) return;
+  let_go_.store(true, std::memory_order_seq_cst);  // M30
+  rouse();
+  machine::join_thread(thread_);
+  thread_ = 0;
+}
+
+void Monitor::rouse() noexcept {
+  // Whoever lowers the word wakes it: one system call per sleep.
+  if (word_.exchange(kAwake, std::memory_order_seq_cst) == kAsleep) machine::unpark(word_);  // M30
+}
+
+void Monitor::thread_body(void* raw) noexcept {
+  auto& self = *static_cast<Monitor*>(raw);
+  try {
+    machine::name_this_thread(fmt::format("{}/monitor", self.core_.options().name));
+  } catch (...) {
+    // A thread without a name works as well.
+  }
+  machine::want_precise_timers();
+  machine::want_prompt_wakeups();
+  self.run();
+}
+
+void Monitor::run() noexcept {
+  Nanos idle_since = 0;
+  while (!let_go_.load(std::memory_order_acquire)) {  // M30
+    const Nanos now = machine::now();
+    Nanos next = kForever;
+    looks_.store(looks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (look(now, next)) {
+      idle_since = 0;
+    } else if (idle_since == 0) {
+      idle_since = now;
+    }
+    if (idle_since != 0) {
+      const bool for_good = now - idle_since >= kLinger;
+      next = for_good ? kForever : now + kLinger / 4;
+    }
+    // Seq_cst: published before the workers are looked at, as a worker publishes that it is awake
+    // before it looks here.
+    word_.exchange(kAsleep, std::memory_order_seq_cst);  // M30
+    if (next == kForever && anybody_awake()) next = now + slice_ / 2;
+    if (!let_go_.load(std::memory_order_seq_cst)) machine::park(word_, kAsleep, next);  // M30
+    word_.store(kAwake, std::memory_order_seq_cst);                                     // M30
+  }
+}
+
+bool Monitor::anybody_awake() const noexcept {
+  return core_.hub().sleepers.load(std::memory_order_seq_cst) < core_.worker_count();  // M7
+}
+
+/// False: every worker sleeps. Else `next` is when to look again.
+bool Monitor::look(Nanos now, Nanos& next) noexcept {
+  bool busy = false;
+  moving_ = false;
+  for (unsigned i = 0; i < seen_.size(); ++i) {
+    const Seat& seat = core_.worker(i).seat();
+    if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) continue;
+    busy = true;
+    look_at(i, now, next);
+  }
+  if (!busy) return false;
+  // Somebody waits, or is about to: then `next` says when.
+  if (next < now + slice_) {
+    quiet_ = slice_ / 2;
+    return true;
+  }
+  const Nanos most = std::max(moving_ ? kQuietMax : kAloneMax, slice_);
+  quiet_ = std::clamp(quiet_ * 2, slice_ / 2, most);
+  next = std::min(next, now + quiet_);
+  return true;
+}
+
+void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
+  Worker& worker = core_.worker(index);
+  Seat& seat = worker.seat();
+  Seen& seen = seen_[index];
+  TimerWheel& timers = worker.timers();
+  const Nanos due = saturating_add(timers.next_expiry(), kTimerGrace);
+  if (now >= due) {
+    const std::size_t fired = timers.expire(now);
+    timers_fired_.store(timers_fired_.load(std::memory_order_relaxed) + fired,
+                        std::memory_order_relaxed);
+  } else {
+    next = std::min(next, due);
+  }
+  const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
+  if (poll != seen.poll) {
+    // One that we asked to give way was followed by this one at once.
+    const bool follows = seen.asked && poll == seen.poll + 1;
+    seen = {poll, follows ? seen.since + slice_ : now, false};
+    if (!follows) {
+      moving_ = true;
+      return;
+    }
+  }
+  const Nanos over = seen.since + slice_;
+  if (now < over) {
+    next = std::min(next, over);
+    return;
+  }
+  if (!something_waits(worker)) {
+    seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
+    return;
+  }
+  // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
+  if (core_.hub().sleepers.load(std::memory_order_relaxed) == 0 || now >= over + slice_) {
+    seat.ask(Ask::slice);
+    seen.asked = true;
+    seen.since = now - slice_;
+  }
+  next = std::min(next, now + slice_ / 2);
+}
+
+}  // namespace paceline::core

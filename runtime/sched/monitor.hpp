@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+// The monitor: one thread of a runtime that notices what busy workers cannot.
+// Flow room: preempt. It reads what workers publish, sets request words, fires late timers.
+// It must never be needed for anything but time: without it every task still runs, later.
+// Proof: tests/unit/sched/monitor_test.cpp, coretest hog.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/atomic.hpp"
+#include "base/time.hpp"
+#include "machine/machine.hpp"
+
+namespace paceline::core {
+
+class RuntimeCore;
+
+/// A poll that lasts for a slice while something of its class or a more important one waits is
+/// asked to give way; one that lasts while nothing waits is marked overdue, so that the next wake
+/// asks by itself. Timers that a busy worker is late for are fired here.
+///
+/// It looks about twice a slice while somebody waits behind a long poll, more rarely the longer it
+/// finds nothing, and sleeps without a deadline while every worker sleeps: then the first worker
+/// that wakes up wakes it (the same handshake as parking: it publishes that it sleeps, then looks
+/// at the workers once more; a worker publishes that it is awake, then looks at the monitor's
+/// word).
+///
+/// Writers of `word_`: itself (awake -> asleep -> awake), workers and stop() (asleep -> awake).
+/// Everything else belongs to its thread. Workers read no clock for it.
+class Monitor {
+ public:
+  /// `slice`: see runtime_options::slice.
+  Monitor(RuntimeCore& core, Nanos slice);
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+  ~Monitor() { stop(); }
+
+  /// Throws std::system_error.
+  void start();
+  /// Ends its thread. Not on it; twice does nothing.
+  void stop() noexcept;
+
+  /// A worker is awake from here on. That worker, after it has published that.
+  void worker_woke() noexcept {
+    if (word_.load(std::memory_order_seq_cst) == kAsleep) rouse();  // M30
+  }
+
+  /// How often it looked. Any thread.
+  std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
+  std::uint64_t timers_fired() const noexcept {
+    return timers_fired_.load(std::memory_order_relaxed);
+  }
+
+  // Shorter slices cost more than they help: twenty times a request and the switches it leads to,
+  // the monitor's own wake-up included (docs/benchmarks.md).
+  static constexpr Nanos kSliceMin = 100 * kMicrosecond;
+
+ private:
+  static constexpr std::uint32_t kAwake = 0;
+  static constexpr std::uint32_t kAsleep = 1;
+
+  struct Seen {
+    std::uint64_t poll = 0;
+    Nanos since = 0;     // it runs at least so long
+    bool asked = false;  // to give way
+  };
+
+  static void thread_body(void* self) noexcept;
+  void run() noexcept;
+  void rouse() noexcept;
+  bool look(Nanos now, Nanos& next) noexcept;
+  void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
+  bool anybody_awake() const noexcept;
+
+  RuntimeCore& core_;
+  const Nanos slice_;
+  std::vector<Seen> seen_;
+  Nanos quiet_ = 0;      // the present interval between looks that find nothing
+  bool moving_ = false;  // some worker began a poll since the last look
+  machine::ThreadHandle thread_ = 0;
+  Atomic<std::uint32_t> word_{kAwake};
+  Atomic<bool> let_go_{false};
+  Atomic<std::uint64_t> looks_{0};
+  Atomic<std::uint64_t> timers_fired_{0};
+};
+
+}  // namespace paceline::core
