@@ -37,6 +37,20 @@ class [[nodiscard("the guard protects only while it lives")]] nopreempt {
   nopreempt& operator=(const nopreempt&) = delete;
 };
 
+/// Runs f here and returns what it returns. If that takes longer than some 50 us while other tasks
+/// wait for this core, another thread takes the core over; this one finishes the task's present run,
+/// beside it, and the task then goes on where there is room.
+///
+/// For system calls that may block and for library calls that take long. A call that returns soon
+/// costs two atomic operations. Within f the thread is none of the runtime's: runtime::spawn works,
+/// this_task, await_here and the free spawn do not. Nests; outside a task, under nopreempt and with
+/// preemption_mode::off or safepoint f just runs. An exception of f passes through.
+template <class F>
+decltype(auto) blocking(F&& f) {
+  const detail::BlockingScope scope;
+  return std::forward<F>(f)();
+}
+
 namespace detail {
 
 /// Checks that the caller may wait on its stack and sets aside what that takes. Throws

@@ -10,6 +10,8 @@
 
 #include "api/current.hpp"
 #include "base/assert.hpp"
+#include "sched/runtime_core.hpp"
+#include "sched/worker.hpp"
 
 namespace paceline::detail {
 
@@ -39,6 +41,23 @@ void end_nopreempt() noexcept {
   if (here.own->load(std::memory_order_relaxed) != 0) at_safepoint();
 }
 
+BlockingScope::BlockingScope() noexcept : executor_(nullptr) {
+  core::ExecutorRuntime* runtime = core::here();
+  if (runtime == nullptr || runtime->current() == nullptr || runtime->apart() ||
+      this_safepoint.guards != 0 || !runtime->worker().core().hands_off()) {
+    return;
+  }
+  core::Worker& worker = runtime->worker();
+  executor_ = &runtime->running();
+  worker_ = &worker;
+  lent_ = worker.set_down();
+}
+
+BlockingScope::~BlockingScope() {
+  if (executor_ == nullptr) return;
+  static_cast<core::Worker*>(worker_)->pick_up(*static_cast<core::Executor*>(executor_), lent_);
+}
+
 void prepare_await_here() {
   core::ExecutorRuntime& runtime = core::require_current("await_here");
   if (this_safepoint.guards != 0) {
@@ -53,7 +72,7 @@ void prepare_await_here() {
 }
 
 void run_here(std::coroutine_handle<> frame) noexcept {
-  core::ExecutorRuntime::run_here(core::here(), frame);
+  core::ExecutorRuntime::run_here(core::here()->running(), frame);
 }
 
 }  // namespace paceline::detail

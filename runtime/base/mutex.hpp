@@ -12,11 +12,12 @@ namespace paceline::core {
 enum class LockRank : unsigned char {
   registry = 1,   // process-wide list of runtimes
   runtime = 2,    // start, stop, waiting for idle
-  timers = 3,     // one worker's wheel
-  growth = 4,     // one collection's directory
-  stop_list = 5,  // stop sources of one runtime
-  frames = 6,     // a frame heap shared by outside threads
-  memory = 7,     // pools of chunks, stacks, heaps
+  crew = 3,       // spare threads of one runtime
+  timers = 4,     // one worker's wheel
+  growth = 5,     // one collection's directory
+  stop_list = 6,  // stop sources of one runtime
+  frames = 7,     // a frame heap shared by outside threads
+  memory = 8,     // pools of chunks, stacks, heaps
 };
 
 #ifndef NDEBUG

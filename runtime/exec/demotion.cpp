@@ -34,7 +34,7 @@ bool ExecutorRuntime::at_safepoint() noexcept {
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
   const Word rivals = all_bits(slice_is_over ? own + 1 : own);
   // Does what may interrupt us still wait? Somebody else may have taken it.
-  bool waits = slice_is_over && (!loot_.empty() || surroundings_.foreign_waits(worker_));
+  bool waits = slice_is_over && (!loot_.empty() || surroundings_.foreign_waits(*worker_));
   for (Word left = port_.classes.load(std::memory_order_relaxed) & rivals; left != 0 && !waits;
        left = without_lowest(left)) {
     waits = port_.collections[lowest(left)].has_ready();
@@ -50,7 +50,7 @@ bool ExecutorRuntime::at_safepoint() noexcept {
     return false;
   }
   bump(counters_.demotions_safepoint);
-  park(Standing::preempted);
+  park(*running_, Standing::preempted);
   return true;
 }
 
@@ -60,7 +60,11 @@ bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(class_of(*cur
 /// below.
 bool ExecutorRuntime::reserve(unsigned class_index) noexcept {
   if (!give_slot(*running_, class_index)) return false;
-  if (running_->weak || fresh_ != nullptr) return true;
+  return running_->weak || reserve_fresh();
+}
+
+bool ExecutorRuntime::reserve_fresh() noexcept {
+  if (fresh_ != nullptr) return true;
   if (spares_ != nullptr) {
     fresh_ = std::exchange(spares_, spares_->next);
     --spare_count_;
@@ -79,58 +83,71 @@ bool ExecutorRuntime::give_slot(Executor& executor, unsigned class_index) noexce
   Slot* slot = port_.collections[class_index].allocate_shared(Role::pinned);
   if (slot == nullptr) return false;
   if (executor.slot != nullptr) vacate_own(executor);
-  executor.slot = slot;
-  executor.slot_class = class_index;
-  slot->resume = Executor::tagged(executor);
-  slot->waiting = &executor.gate;
-  slot->stay = nullptr;
-  slot->root = nullptr;
-  slot->frame.store(nullptr, std::memory_order_relaxed);
-  slot->id.store(0, std::memory_order_relaxed);
-  executor.gate.task = slot->ref();
-  executor.gate.ready.store(0, std::memory_order_relaxed);
-  slot->state.admit();
+  furnish_slot(executor, *slot, class_index);
   return true;
 }
 
+void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot, unsigned class_index) noexcept {
+  executor.slot = &slot;
+  executor.slot_class = class_index;
+  slot.resume = Executor::tagged(executor);
+  slot.waiting = &executor.gate;
+  slot.stay = nullptr;
+  slot.root = nullptr;
+  slot.frame.store(nullptr, std::memory_order_relaxed);
+  slot.id.store(0, std::memory_order_relaxed);
+  executor.gate.task = slot.ref();
+  executor.gate.ready.store(0, std::memory_order_relaxed);
+  slot.state.admit();
+}
+
 /// Leaves the stack in the middle of a poll; returns when the poll may go on.
-void ExecutorRuntime::park(Standing standing) noexcept {
-  Executor& self = *running_;
+void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
+  self.runtime().set_aside(self);
   self.standing = standing;
-  self.task = current_;
+  self.leave();
+  self.runtime().take_up(self);
+}
+
+/// What belongs to the poll and not to the runtime goes into the executor, and back.
+void ExecutorRuntime::set_aside(Executor& self) noexcept {
+  self.task = std::exchange(current_, nullptr);
+  self.outcome = std::exchange(outcome_, Outcome::none);
+  self.waits_on_stack = std::exchange(waits_on_stack_, false);
   self.posted = std::exchange(posted_, nullptr);
   self.posted_more.swap(posted_more_);
-  const Outcome outcome = std::exchange(outcome_, Outcome::none);
-  self.leave();
-  // The same runtime: a parked stack stays with its thread (decision D7).
+}
+
+void ExecutorRuntime::take_up(Executor& self) noexcept {
   running_ = &self;
   current_ = self.task;
-  outcome_ = outcome;
+  outcome_ = self.outcome;
+  waits_on_stack_ = self.waits_on_stack;
   posted_ = std::exchange(self.posted, nullptr);
   posted_more_.swap(self.posted_more);
 }
 
-void ExecutorRuntime::run_here(ExecutorRuntime* runtime, std::coroutine_handle<> frame) noexcept {
-  const Outcome outcome = std::exchange(runtime->outcome_, Outcome::none);
-  const bool nested = std::exchange(runtime->waits_on_stack_, true);
+void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) noexcept {
+  ExecutorRuntime& before = self.runtime();
+  const Outcome outcome = std::exchange(before.outcome_, Outcome::none);
+  const bool nested = std::exchange(before.waits_on_stack_, true);
   std::coroutine_handle<> next = frame;
   for (;;) {
-    runtime->resume_chain(next);
+    resume_chain(self, next);
     if (frame.done()) break;
-    Slot& slot = *runtime->current_;
-    if (runtime->outcome_ == Outcome::none) runtime->outcome_ = runtime->how_it_rests(slot);
-    Executor& self = *runtime->running_;
-    self.yielded = runtime->outcome_ == Outcome::yielded;
+    ExecutorRuntime& now = self.runtime();
+    Slot& slot = *now.current_;
+    if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(slot);
+    self.yielded = now.outcome_ == Outcome::yielded;
     self.inner = std::exchange(slot.resume, Executor::tagged(self));
-    runtime->outcome_ = Outcome::none;
-    runtime->waits_on_stack_ = false;
-    runtime->park(Standing::waiting);
-    runtime->waits_on_stack_ = true;
+    now.outcome_ = Outcome::none;
+    bump(now.counters_.stack_waits);
+    park(self, Standing::waiting);
     next = std::coroutine_handle<>::from_address(self.inner);
-    bump(runtime->counters_.stack_waits);
   }
-  runtime->waits_on_stack_ = nested;
-  runtime->outcome_ = outcome;
+  ExecutorRuntime& after = self.runtime();
+  after.waits_on_stack_ = nested;
+  after.outcome_ = outcome;
 }
 
 // --- on the stack that goes on ---
@@ -141,11 +158,35 @@ void ExecutorRuntime::replace_strong() noexcept {
   check(strong_ != nullptr, "a strong executor is parked only with a fresh one set aside");
   weak.weak = true;
   strong_->weak = false;
-  current_ = nullptr;
   running_ = strong_;
   // The fresh one has one poll to do, then the worker looks after time and inbox.
   budget_ = 1;
   publish_parked(weak);
+}
+
+/// An executor that was entered in a runtime which its thread has lost stands: done, or parked.
+void ExecutorRuntime::receive(Executor& executor) noexcept {
+  if (executor.standing == Standing::at_rest) {
+    spare(executor);
+  } else {
+    publish_parked(executor);
+  }
+  flush_freed();
+}
+
+void ExecutorRuntime::list_parked(Executor& executor) noexcept {
+  executor.previous = nullptr;
+  executor.next = parked_;
+  if (parked_ != nullptr) parked_->previous = &executor;
+  parked_ = &executor;
+  count_weak(executor.standing, 1);
+}
+
+void ExecutorRuntime::unlist_parked(Executor& executor) noexcept {
+  (executor.previous != nullptr ? executor.previous->next : parked_) = executor.next;
+  if (executor.next != nullptr) executor.next->previous = executor.previous;
+  executor.next = executor.previous = nullptr;
+  count_weak(executor.standing, -1);
 }
 
 void ExecutorRuntime::count_weak(Standing standing, int change) noexcept {
@@ -160,7 +201,7 @@ void ExecutorRuntime::count_weak(Standing standing, int change) noexcept {
 
 /// From here on the executor may be resumed, this moment by nobody but us.
 void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
-  count_weak(executor.standing, 1);
+  list_parked(executor);
   if (executor.standing == Standing::preempted) {
     executor.slot->waiting = nullptr;
     notify_home(*executor.slot);
@@ -177,10 +218,12 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
 }
 
 /// A claimed slot stands for a parked executor: its own slot, or that of the task it waits with.
-Rest ExecutorRuntime::run_parked(Slot& claimed) noexcept {
+/// `below`: the executor whose stack we are on.
+Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
+  ExecutorRuntime& runtime = below.runtime();
   Executor& executor = *Executor::of(claimed.resume);
   const bool own = executor.slot == &claimed;
-  if (&executor.runtime() != this) {
+  if (&executor.runtime() != &runtime) {
     // The task is ours to poll, and the stack another thread's: we hand it what we claimed.
     // Release. Pairs: may_resume. Publishes: that the task is RUNNING on the executor's behalf.
     Slot& slot = *executor.slot;
@@ -188,29 +231,35 @@ Rest ExecutorRuntime::run_parked(Slot& claimed) noexcept {
     notify(slot);
     return Rest::elsewhere;
   }
-  count_weak(executor.standing, -1);
+  runtime.unlist_parked(executor);
   if (executor.standing == Standing::waiting) executor.task->resume = executor.inner;
   executor.gate.ready.store(0, std::memory_order_relaxed);
   executor.slot->waiting = &executor.gate;
   executor.standing = Standing::at_rest;
-  const unsigned class_index = class_of(*executor.task);
-  note_class(class_index);
-  Executor* below = running_;
+  executor.entered_by_slot = own;
+  runtime.note_class(class_of(*executor.task));
   executor.enter();
-  running_ = below;
-  current_ = nullptr;
-  outcome_ = Outcome::none;
-  budget_ = std::min(budget_, 1u);
+  ExecutorRuntime& now = below.runtime();
+  if (&now != &runtime) {
+    // Our thread lost the runtime meanwhile, and the executor its slot there.
+    now.receive(executor);
+    if (!own) return Rest::elsewhere;
+    now.leave_slot(claimed);
+    return Rest::elsewhere;
+  }
+  now.running_ = &below;
+  now.current_ = nullptr;
+  now.outcome_ = Outcome::none;
+  now.budget_ = std::min(now.budget_, 1u);
   if (executor.standing == Standing::at_rest) {
-    spare(executor);
+    now.spare(executor);
+  } else if (own && executor.standing == Standing::preempted) {
+    // Our claim of the slot ends first; then it is ready again.
+    now.list_parked(executor);
+    claimed.waiting = nullptr;
+    return Rest::yielded;
   } else {
-    if (own && executor.standing == Standing::preempted) {
-      // Our claim of the slot ends first; then it is ready again.
-      count_weak(executor.standing, 1);
-      executor.slot->waiting = nullptr;
-      return Rest::yielded;
-    }
-    publish_parked(executor);
+    now.publish_parked(executor);
   }
   return own ? Rest::suspended : Rest::elsewhere;
 }
@@ -232,7 +281,10 @@ void ExecutorRuntime::trim_spares(unsigned keep) noexcept {
 }
 
 void ExecutorRuntime::vacate_own(Executor& executor) noexcept {
-  Slot& slot = *std::exchange(executor.slot, nullptr);
+  leave_slot(*std::exchange(executor.slot, nullptr));
+}
+
+void ExecutorRuntime::leave_slot(Slot& slot) noexcept {
   slot.waiting = nullptr;
   slot.resume = nullptr;
   if (slot.state.vacate()) give_back(slot);

@@ -17,13 +17,13 @@ constexpr detail::SuspensionOps kGateOps{"its task", nullptr, nullptr};
 
 Executor::Executor(ExecutorRuntime& runtime, std::size_t stack_bytes)
     : gate(kGateOps),
-      runtime_(runtime),
+      runtime_(&runtime),
       fiber_(machine::lease_stack(stack_bytes * kStackFactor), &Executor::loop, this) {}
 
 void Executor::loop(void* self) noexcept {
   auto& executor = *static_cast<Executor*>(self);
   while (!executor.retiring_) {
-    executor.runtime_.run_polls(executor);
+    ExecutorRuntime::run_polls(executor);
     executor.fiber_.leave();
   }
 }

@@ -8,16 +8,25 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <paceline/detail/suspension.hpp>
 
 #include "machine/fiber.hpp"
-#include "task/slot.hpp"
+#include "task/collection.hpp"
 
 namespace paceline::core {
 
 class ExecutorRuntime;
+
+/// How the poll that just returned left its task.
+enum class Outcome : std::uint8_t {
+  none,       // nothing was said: it ended, or stays in a foreign awaitable
+  suspended,  // waits for something
+  yielded,    // ready, behind the others
+  left,       // moved to another runtime, ready there
+};
 
 /// Where an executor stands while it does not run.
 enum class Standing : std::uint8_t {
@@ -33,6 +42,10 @@ enum class Standing : std::uint8_t {
 ///
 /// A weak executor has a slot of its own in a page that thieves leave alone (decision 0010). When
 /// it may go on, that slot's bit is set: that is all the scheduling a weak executor has.
+///
+/// It runs on one thread for as long as anything is on its stack. If that thread loses its core, the
+/// executor's runtime becomes the refuge of that thread (hand_over): so whoever stands on its stack
+/// asks runtime() again after every stretch of user code.
 ///
 /// Writers: its own thread, everything; another worker that claimed its waiting task: `gate.ready`,
 /// before it sets the slot's bit. I1: a parked executor is published (slot, task) only after the
@@ -53,22 +66,40 @@ class Executor {
   /// Lets the loop end. Before destruction; only at rest.
   void retire() noexcept;
 
-  ExecutorRuntime& runtime() const noexcept { return runtime_; }
+  ExecutorRuntime& runtime() const noexcept { return *runtime_; }
+  void set_runtime(ExecutorRuntime& runtime) noexcept { runtime_ = &runtime; }
 
   Standing standing = Standing::at_rest;
   bool weak = false;
   unsigned slot_class = 0;
   Slot* slot = nullptr;      // its own, while it has one
-  Executor* next = nullptr;  // in a list of spare ones
+  bool entered_by_slot = false;  // resumed by a claim of its own slot, not of its task's
+  Slot* next_slot = nullptr;     // in hand_over: where it moves
+  Executor* next = nullptr;      // in the list of spare or of parked ones
+  Executor* previous = nullptr;  // parked
+
+  // Set by hand_over for an executor whose thread is outside in blocking(): where it finds itself.
+  Atomic<ExecutorRuntime*> refuge{nullptr};
 
   // The poll it was parked in.
   Slot* task = nullptr;
+  Outcome outcome = Outcome::none;
+  bool waits_on_stack = false;
   bool yielded = false;            // waiting: ready at once, behind the others
   void* inner = nullptr;           // waiting: the coroutine that goes on
   std::coroutine_handle<> posted;  // see ExecutorRuntime::post_transfer
   std::vector<std::coroutine_handle<>> posted_more;
   // What the own slot waits for while the task waits: that somebody who claimed the task says so.
   detail::Suspension gate;
+
+  /// A slot in the port it is about to move to. False: no memory.
+  bool next_slot_in(Port& port) noexcept {
+    next_slot = port.collections[slot_class].allocate_shared(Role::pinned);
+    return next_slot != nullptr;
+  }
+  void drop_next_slot() noexcept {
+    if (next_slot != nullptr) TaskCollection::release(*std::exchange(next_slot, nullptr), false);
+  }
 
   /// A slot's `resume` that means an executor instead of a coroutine.
   static void* tagged(Executor& executor) noexcept {
@@ -82,7 +113,7 @@ class Executor {
  private:
   static void loop(void* self) noexcept;
 
-  ExecutorRuntime& runtime_;
+  ExecutorRuntime* runtime_;
   machine::Fiber fiber_;
   bool retiring_ = false;
 };

@@ -28,7 +28,7 @@ std::array<Sweep, qos_count> make_sweeps(Port& port, std::index_sequence<I...>) 
 ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings& surroundings,
                                  std::size_t stack_bytes)
     : port_(port),
-      worker_(worker),
+      worker_(&worker),
       surroundings_(surroundings),
       stack_bytes_(stack_bytes),
       credit_(kWeights),
@@ -37,19 +37,25 @@ ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings&
   strong_ = new Executor(*this, stack_bytes);
 }
 
-bool ExecutorRuntime::step(unsigned budget) noexcept {
+ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   budget_ = budget;
   drained_ = false;
-  running_ = strong_;
-  strong_->enter();
-  while (strong_->standing != Standing::at_rest) [[unlikely]] {
+  for (;;) {
+    Executor& entered = *strong_;
+    running_ = &entered;
+    entered.enter();
+    if (&entered.runtime() != this) [[unlikely]] {
+      // The thread lost this runtime while the executor ran.
+      entered.runtime().receive(entered);
+      return Step::lost;
+    }
+    if (entered.standing == Standing::at_rest) [[likely]] break;
     replace_strong();
-    strong_->enter();
   }
   running_ = nullptr;
   if (spare_count_ > kSparesMax) trim_spares(kSparesMax);
   flush_freed();
-  return drained_;
+  return drained_ ? Step::drained : Step::more;
 }
 
 inline Slot* ExecutorRuntime::pick() noexcept {
@@ -83,12 +89,14 @@ inline Slot* ExecutorRuntime::pick() noexcept {
   }
 }
 
-void ExecutorRuntime::resume_posted() noexcept {
-  while (posted_) {
-    const auto next = std::exchange(posted_, nullptr);
-    if (!posted_more_.empty()) [[unlikely]] {
-      posted_ = posted_more_.front();
-      posted_more_.erase(posted_more_.begin());
+void ExecutorRuntime::resume_posted(Executor& self) noexcept {
+  for (;;) {
+    ExecutorRuntime& runtime = self.runtime();
+    if (!runtime.posted_) return;
+    const auto next = std::exchange(runtime.posted_, nullptr);
+    if (!runtime.posted_more_.empty()) [[unlikely]] {
+      runtime.posted_ = runtime.posted_more_.front();
+      runtime.posted_more_.erase(runtime.posted_more_.begin());
     }
     next.resume();
   }
@@ -102,65 +110,75 @@ Outcome ExecutorRuntime::how_it_rests(Slot& slot) noexcept {
   return stay_is_over(*slot.stay) ? Outcome::yielded : Outcome::suspended;
 }
 
-/// The host of poll_slot: real coroutines on this runtime.
+/// The host of poll_slot: real coroutines on this executor. Its runtime may be another one after
+/// user code ran.
 struct ExecutorRuntime::PollHost {
-  ExecutorRuntime& runtime;
+  Executor& self;
+
+  ExecutorRuntime& runtime() const noexcept { return self.runtime(); }
 
   bool may_resume(Slot& slot) noexcept {
-    return core::may_resume(slot, [&] { return runtime.stop_requested(*slot.root); });
+    return core::may_resume(slot, [&] { return runtime().stop_requested(*slot.root); });
   }
   [[gnu::always_inline]] Rest run(Slot*& slot) noexcept {
-    bump(runtime.port_.polls);
-    if (Executor::of(slot->resume) != nullptr) [[unlikely]]
-      return runtime.run_parked(*slot);
-    runtime.current_ = slot;
-    runtime.outcome_ = Outcome::none;
-    runtime.resume_chain(std::coroutine_handle<>::from_address(slot->resume));
-    slot = runtime.current_;  // the task may have moved
+    {
+      ExecutorRuntime& before = runtime();
+      bump(before.port_.polls);
+      if (Executor::of(slot->resume) != nullptr) [[unlikely]] return run_parked(self, *slot);
+      before.current_ = slot;
+      before.outcome_ = Outcome::none;
+    }
+    resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
+    ExecutorRuntime& now = runtime();
+    slot = now.current_;  // the task may have moved
     const auto root =
         std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
     if (root.done()) return Rest::finished;
-    if (runtime.outcome_ == Outcome::none) runtime.outcome_ = runtime.how_it_rests(*slot);
-    runtime.current_ = nullptr;
-    return runtime.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
+    if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(*slot);
+    now.current_ = nullptr;
+    return now.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }
   void finish(Slot& slot) noexcept {
     // The body is over: what its arguments' destructors do is done outside the task, here as when a
     // joiner frees the frame.
-    runtime.current_ = nullptr;
-    core::finish(runtime, slot);
+    ExecutorRuntime& now = runtime();
+    now.current_ = nullptr;
+    core::finish(now, slot);
   }
-  void rearm(Slot& slot) noexcept { runtime.rearm(slot); }
-  void put_back(Slot& slot) noexcept { runtime.put_back(slot); }
+  void rearm(Slot& slot) noexcept { runtime().rearm(slot); }
+  void put_back(Slot& slot) noexcept { runtime().put_back(slot); }
 };
 
-inline void ExecutorRuntime::poll(Slot& slot) noexcept {
-  if (poll_slot(slot, PollHost{*this}) != Claim::polled) bump(counters_.stale);
+inline void ExecutorRuntime::poll(Executor& self, Slot& slot) noexcept {
+  if (poll_slot(slot, PollHost{self}) != Claim::polled) bump(self.runtime().counters_.stale);
 }
 
 void ExecutorRuntime::run_polls(Executor& self) noexcept {
-  for (unsigned i = 0; i < foreign_count_; ++i) {
-    resume_chain(foreign_[i]);
-    count_end();
+  // Good until a poll has parked the executor or cost its thread the runtime: then it is weak, and
+  // this batch is over.
+  ExecutorRuntime& runtime = self.runtime();
+  for (unsigned i = 0; i < runtime.foreign_count_; ++i) {
+    resume_chain(self, runtime.foreign_[i]);
+    runtime.count_end();
   }
-  foreign_count_ = 0;
-  if (first_ != nullptr) {
-    poll(*std::exchange(first_, nullptr));
+  runtime.foreign_count_ = 0;
+  if (runtime.first_ != nullptr) {
+    poll(self, *std::exchange(runtime.first_, nullptr));
     if (self.weak) [[unlikely]]
       return;
   }
-  while (budget_ > 0) {
-    --budget_;
-    Slot* slot = pick();
+  while (runtime.budget_ > 0) {
+    --runtime.budget_;
+    Slot* slot = runtime.pick();
     if (slot == nullptr) {
-      drained_ = true;
-      ready_ = 0;
+      runtime.drained_ = true;
+      runtime.ready_ = 0;
       return;
     }
-    if (ready_ > 0) --ready_;
-    poll(*slot);
+    if (runtime.ready_ > 0) --runtime.ready_;
+    poll(self, *slot);
     if (self.weak) [[unlikely]]
-      return;  // it was parked in that poll, which is over now
+      return;
   }
 }
 
@@ -238,7 +256,7 @@ void ExecutorRuntime::put_back(Slot& slot) noexcept {
   } else if (is_home(slot, port_)) {
     notify_home(slot);
     became_ready();
-  } else if (!loot_.full()) {
+  } else if (!loot_.full() && !apart()) {
     loot_.push(slot);
     ++ready_;
   } else {

@@ -41,16 +41,9 @@ struct Surroundings {
   void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
   /// Does a coroutine without a slot wait for the worker?
   bool (*foreign_waits)(Worker& worker) noexcept = nullptr;
+  bool apart = false;  // see ExecutorRuntime::apart
   /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
   unsigned max_weak = 32;
-};
-
-/// How the poll that just returned left its task.
-enum class Outcome : std::uint8_t {
-  none,       // nothing was said: it ended, or stays in a foreign awaitable
-  suspended,  // waits for something
-  yielded,    // ready, behind the others
-  left,       // moved to another runtime, ready there
 };
 
 class ExecutorRuntime {
@@ -60,12 +53,17 @@ class ExecutorRuntime {
   ExecutorRuntime(const ExecutorRuntime&) = delete;
   ExecutorRuntime& operator=(const ExecutorRuntime&) = delete;
 
-  /// Polls up to `budget` ready tasks on the strong executor. True if there is nothing left to
-  /// poll here. The worker's thread.
-  bool step(unsigned budget) noexcept;
+  /// How a step ended.
+  enum class Step : std::uint8_t {
+    more,     // the budget is used up
+    drained,  // nothing is left to poll here
+    lost,     // the thread lost this runtime in that step: it must not touch it any more
+  };
+  /// Polls up to `budget` ready tasks on the strong executor. The worker's thread.
+  Step step(unsigned budget) noexcept;
 
   /// The body of a batch; called by the executor, on its stack.
-  void run_polls(Executor& self) noexcept;
+  static void run_polls(Executor& self) noexcept;
 
   /// Hands in a coroutine that has no slot; the next step runs it first, outside any task.
   /// At most kForeignBatch per step.
@@ -85,11 +83,27 @@ class ExecutorRuntime {
   bool reserve_for_wait() noexcept;
   /// Runs `frame`, a coroutine that returns to its resumer when it has ended, as part of the
   /// current task, and parks this poll until it has. After reserve_for_wait.
-  static void run_here(ExecutorRuntime* runtime, std::coroutine_handle<> frame) noexcept;
+  static void run_here(Executor& self, std::coroutine_handle<> frame) noexcept;
+  Executor& running() const noexcept { return *running_; }
   /// In run_here: the task must stay on this thread.
   bool waits_on_stack() const noexcept { return waits_on_stack_; }
   /// Executors parked in the middle of a poll. The worker's thread.
   unsigned weak_count() const noexcept { return weak_preempted_ + weak_waiting_; }
+
+  // --- hand-off (handoff.cpp) ---
+
+  /// The poll that runs now leaves the runtime alone until reclaim(): somebody else may take it over
+  /// meanwhile. On the stack of the poll.
+  void set_down() noexcept;
+  /// The poll goes on in this runtime: the one it was set down in, or the refuge of its thread.
+  void pick_up(Executor& self) noexcept;
+  /// Moves everything that is bound to the thread that has set this runtime down to that thread's
+  /// refuge; afterwards the caller's thread owns this runtime. False: no memory, nothing changed.
+  bool hand_over(ExecutorRuntime& refuge) noexcept;
+  /// True for the refuge of a thread that has lost its worker: nobody steals from it or spawns to it.
+  bool apart() const noexcept { return surroundings_.apart; }
+  /// A refuge serves one worker's tasks at a time.
+  void serve_for(Worker& worker) noexcept { worker_ = &worker; }
 
   // --- the task that runs now ---
 
@@ -122,7 +136,7 @@ class ExecutorRuntime {
   void count_end() noexcept;
 
   Port& port() const noexcept { return port_; }
-  Worker& worker() const noexcept { return worker_; }
+  Worker& worker() const noexcept { return *worker_; }
   Loot& loot() noexcept { return loot_; }
   bool loot_empty() const noexcept { return loot_.empty(); }
   Counters& counters() noexcept { return counters_; }
@@ -158,9 +172,10 @@ class ExecutorRuntime {
 
   // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
   [[gnu::always_inline]] Slot* pick() noexcept;
-  [[gnu::always_inline]] void poll(Slot& slot) noexcept;
-  [[gnu::always_inline]] void resume_chain(std::coroutine_handle<> frame) noexcept;
-  void resume_posted() noexcept;
+  [[gnu::always_inline]] static void poll(Executor& self, Slot& slot) noexcept;
+  [[gnu::always_inline]] static void resume_chain(Executor& self,
+                                                  std::coroutine_handle<> frame) noexcept;
+  static void resume_posted(Executor& self) noexcept;
   void became_ready() noexcept {
     ++ready_;
     if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
@@ -179,25 +194,33 @@ class ExecutorRuntime {
   void put_back(Slot& slot) noexcept;
 
   // demotion.cpp
-  Rest run_parked(Slot& claimed) noexcept;
-  void enter(Executor& executor) noexcept;
-  void park(Standing standing) noexcept;
+  static Rest run_parked(Executor& below, Slot& claimed) noexcept;
+  static void park(Executor& self, Standing standing) noexcept;
+  void set_aside(Executor& self) noexcept;
+  void take_up(Executor& self) noexcept;
+  void receive(Executor& executor) noexcept;
+  void list_parked(Executor& executor) noexcept;
+  void unlist_parked(Executor& executor) noexcept;
   void publish_parked(Executor& executor) noexcept;
   void replace_strong() noexcept;
   bool reserve(unsigned class_index) noexcept;
+  bool reserve_fresh() noexcept;
+  static void furnish_slot(Executor& executor, Slot& slot, unsigned class_index) noexcept;
+  void move_out(Executor& executor, ExecutorRuntime& refuge) noexcept;
   bool give_slot(Executor& executor, unsigned class_index) noexcept;
-  Outcome how_it_rests(Slot& slot) noexcept;
+  static Outcome how_it_rests(Slot& slot) noexcept;
   void count_weak(Standing standing, int change) noexcept;
   void spare(Executor& executor) noexcept;
   void trim_spares(unsigned keep) noexcept;
   void vacate_own(Executor& executor) noexcept;
+  void leave_slot(Slot& slot) noexcept;
   void destroy(Executor& executor) noexcept;
   void note_class(unsigned class_index) noexcept {
     port_.run_class.store(class_index, std::memory_order_relaxed);
   }
 
   Port& port_;
-  Worker& worker_;
+  Worker* worker_;
   const Surroundings surroundings_;
 
   // The run.
@@ -219,6 +242,7 @@ class ExecutorRuntime {
   Executor* running_ = nullptr;
   Executor* fresh_ = nullptr;   // set aside to be the next strong one
   Executor* spares_ = nullptr;  // at rest
+  Executor* parked_ = nullptr;  // in the middle of a poll
   unsigned spare_count_ = 0;
   unsigned weak_preempted_ = 0;
   unsigned weak_waiting_ = 0;
@@ -238,10 +262,11 @@ class ExecutorRuntime {
   Counters counters_;
 };
 
-inline void ExecutorRuntime::resume_chain(std::coroutine_handle<> frame) noexcept {
+inline void ExecutorRuntime::resume_chain(Executor& self,
+                                          std::coroutine_handle<> frame) noexcept {
   frame.resume();
-  if (posted_) [[unlikely]]
-    resume_posted();
+  if (self.runtime().posted_) [[unlikely]]
+    resume_posted(self);
 }
 
 }  // namespace paceline::core

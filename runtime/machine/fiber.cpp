@@ -31,13 +31,19 @@ struct ExceptionState {
   return *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
 }
 
+/// The same for errno: an executor at rest may be taken over by another thread.
+[[gnu::noinline]] int& this_errno() noexcept {
+  asm volatile("" ::: "memory");
+  return errno;
+}
+
 /// What one side of a switch keeps on its own stack while the other side runs.
 class Kept {
  public:
-  Kept() noexcept : errno_(errno), exceptions_(exception_state()) {}
+  Kept() noexcept : errno_(this_errno()), exceptions_(exception_state()) {}
   ~Kept() {
     exception_state() = exceptions_;
-    errno = errno_;
+    this_errno() = errno_;
   }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;

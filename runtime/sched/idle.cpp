@@ -2,6 +2,8 @@
 #include "sched/idle.hpp"
 
 #include "machine/machine.hpp"
+#include "sched/handoff.hpp"
+#include "sched/monitor.hpp"
 
 namespace paceline::core {
 
@@ -74,9 +76,13 @@ namespace {
 
 /// Something more important than what runs there waits, or what runs there is overdue.
 void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
-  const Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
+  Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
   // A sleeper takes it, if it may be taken; if not, the monitor notices.
   if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) != 0) return;
+  if (Hold::is_lent(seat.hold.load(std::memory_order_seq_cst))) {  // M31
+    Monitor::hurry(*hub);
+    return;
+  }
   seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
 }
 

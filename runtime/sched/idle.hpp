@@ -52,6 +52,9 @@ struct Seat : Port {
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
   Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
   Atomic<Worker*> worker{nullptr};
+  // Who may touch the worker's runtime: see handoff.hpp. A count of its threads, and kHeld, kLent or
+  // kTaken.
+  Atomic<std::uint32_t> hold{0};
 
   Seat* next_recycled = nullptr;
 
@@ -91,6 +94,8 @@ struct Hub {
   // Who watches the busy workers, and how closely: see watch.cpp.
   Atomic<std::uint32_t> watcher{kNobody};
   Atomic<unsigned> workers{0};
+  // What the monitor does: see monitor.hpp.
+  Atomic<std::uint32_t> monitor{0};
   alignas(kCacheLinePair) Atomic<Word> asleep[kMaxWorkers / 64] = {};
   Atomic<Seat*> seats[kMaxWorkers] = {};
 

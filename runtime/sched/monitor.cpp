@@ -5,6 +5,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "sched/handoff.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"
 
@@ -23,6 +24,11 @@ constexpr Nanos kAloneMax = 50 * kMillisecond;
 // that naps and wakes in turns does not pay for waking the monitor each time.
 constexpr Nanos kLinger = 20 * kMillisecond;
 
+// A worker that is lent while something waits changes its thread after so long: many times what the
+// calls that are no trouble take, a few times what the change costs.
+constexpr Nanos kLentAtMost = 50 * kMicrosecond;
+constexpr Nanos kNapAtMost = 500 * kMicrosecond;
+
 /// Is anything ready for this worker that nobody has begun?
 bool something_waits(Worker& worker) noexcept {
   Seat& seat = worker.seat();
@@ -37,21 +43,24 @@ bool something_waits(Worker& worker) noexcept {
 }  // namespace
 
 Monitor::Monitor(RuntimeCore& core, Nanos slice)
-    : core_(core), slice_(std::max(slice, kSliceMin)), seen_(core.worker_count()) {}
+    : core_(core),
+      slice_(std::max(slice, kSliceMin)),
+      seen_(core.worker_count()),
+      word_(core.hub().monitor) {}
 
 void Monitor::start() { thread_ = machine::start_thread(&Monitor::thread_body, this); }
 
 void Monitor::stop() noexcept {
   if (thread_ == 0) return;
   let_go_.store(true, std::memory_order_seq_cst);  // M30
-  rouse();
+  rouse(word_);
   machine::join_thread(thread_);
   thread_ = 0;
 }
 
-void Monitor::rouse() noexcept {
+void Monitor::rouse(Atomic<std::uint32_t>& word) noexcept {
   // Whoever lowers the word wakes it: one system call per sleep.
-  if (word_.exchange(kAwake, std::memory_order_seq_cst) == kAsleep) machine::unpark(word_);  // M30
+  if (word.exchange(kAwake, std::memory_order_seq_cst) != kAwake) machine::unpark(word);  // M30
 }
 
 void Monitor::thread_body(void* raw) noexcept {
@@ -83,9 +92,11 @@ void Monitor::run() noexcept {
     }
     // Seq_cst: published before the workers are looked at, as a worker publishes that it is awake
     // before it looks here.
-    word_.exchange(kAsleep, std::memory_order_seq_cst);  // M30
+    std::uint32_t how = kNaps;
+    if (next - now > kNapAtMost) how = next == kForever ? kSleeps : kDozes;
+    word_.exchange(how, std::memory_order_seq_cst);  // M30
     if (next == kForever && anybody_awake()) next = now + slice_ / 2;
-    if (!let_go_.load(std::memory_order_seq_cst)) machine::park(word_, kAsleep, next);  // M30
+    if (!let_go_.load(std::memory_order_seq_cst)) machine::park(word_, how, next);  // M30
     word_.store(kAwake, std::memory_order_seq_cst);                                     // M30
   }
 }
@@ -129,11 +140,17 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   } else {
     next = std::min(next, due);
   }
+  if (Hold::is_lent(seat.hold.load(std::memory_order_relaxed))) {
+    look_at_lent(worker, seen, now, next);
+    return;
+  }
   const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
   if (poll != seen.poll) {
     // One that we asked to give way was followed by this one at once.
     const bool follows = seen.asked && poll == seen.poll + 1;
-    seen = {poll, follows ? seen.since + slice_ : now, false};
+    seen.poll = poll;
+    seen.since = follows ? seen.since + slice_ : now;
+    seen.asked = false;
     if (!follows) {
       moving_ = true;
       return;
@@ -154,6 +171,25 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.asked = true;
     seen.since = now - slice_;
   }
+  next = std::min(next, now + slice_ / 2);
+}
+
+void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
+  const Seat& seat = worker.seat();
+  const std::uint32_t hold = seat.hold.load(std::memory_order_relaxed);
+  const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
+  if (hold != seen.hold || poll != seen.poll || seen.lent_since == 0) {
+    seen.hold = hold;
+    seen.poll = poll;
+    seen.since = seen.lent_since = now;
+  }
+  if (!something_waits(worker)) return;
+  if (now - seen.lent_since < kLentAtMost) {
+    next = std::min(next, seen.lent_since + kLentAtMost);
+    return;
+  }
+  seen.lent_since = 0;
+  core_.crew().send(worker, hold);
   next = std::min(next, now + slice_ / 2);
 }
 

@@ -11,14 +11,18 @@
 #include "base/atomic.hpp"
 #include "base/time.hpp"
 #include "machine/machine.hpp"
+#include "sched/idle.hpp"
 
 namespace paceline::core {
 
 class RuntimeCore;
+class Worker;
 
 /// A poll that lasts for a slice while something of its class or a more important one waits is
 /// asked to give way; one that lasts while nothing waits is marked overdue, so that the next wake
 /// asks by itself. Timers that a busy worker is late for are fired here.
+///
+/// A worker that is lent while something waits for it gets a spare thread (crew.hpp).
 ///
 /// It looks about twice a slice while somebody waits behind a long poll, more rarely the longer it
 /// finds nothing, and sleeps without a deadline while every worker sleeps: then the first worker
@@ -26,8 +30,9 @@ class RuntimeCore;
 /// at the workers once more; a worker publishes that it is awake, then looks at the monitor's
 /// word).
 ///
-/// Writers of `word_`: itself (awake -> asleep -> awake), workers and stop() (asleep -> awake).
-/// Everything else belongs to its thread. Workers read no clock for it.
+/// Its word is Hub::monitor, which lives as long as late wakers do. Writers: itself (awake -> naps,
+/// dozes or sleeps -> awake), anybody (any -> awake). Everything else belongs to its thread.
+/// Workers read no clock for it.
 class Monitor {
  public:
   /// `slice`: see runtime_options::slice.
@@ -43,7 +48,11 @@ class Monitor {
 
   /// A worker is awake from here on. That worker, after it has published that.
   void worker_woke() noexcept {
-    if (word_.load(std::memory_order_seq_cst) == kAsleep) rouse();  // M30
+    if (word_.load(std::memory_order_seq_cst) == kSleeps) rouse(word_);  // M30
+  }
+  /// Work waits for a worker that is lent: look soon. Any thread, signal-safe.
+  static void hurry(Hub& hub) noexcept {
+    if (hub.monitor.load(std::memory_order_seq_cst) >= kDozes) rouse(hub.monitor);  // M30
   }
 
   /// How often it looked. Any thread.
@@ -58,17 +67,22 @@ class Monitor {
 
  private:
   static constexpr std::uint32_t kAwake = 0;
-  static constexpr std::uint32_t kAsleep = 1;
+  static constexpr std::uint32_t kNaps = 1;    // looks again soon
+  static constexpr std::uint32_t kDozes = 2;   // in a while
+  static constexpr std::uint32_t kSleeps = 3;  // when it is woken
 
   struct Seen {
     std::uint64_t poll = 0;
+    std::uint32_t hold = 0;
+    Nanos lent_since = 0;
     Nanos since = 0;     // it runs at least so long
     bool asked = false;  // to give way
   };
 
   static void thread_body(void* self) noexcept;
   void run() noexcept;
-  void rouse() noexcept;
+  static void rouse(Atomic<std::uint32_t>& word) noexcept;
+  void look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool look(Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
   bool anybody_awake() const noexcept;
@@ -79,7 +93,7 @@ class Monitor {
   Nanos quiet_ = 0;      // the present interval between looks that find nothing
   bool moving_ = false;  // some worker began a poll since the last look
   machine::ThreadHandle thread_ = 0;
-  Atomic<std::uint32_t> word_{kAwake};
+  Atomic<std::uint32_t>& word_;
   Atomic<bool> let_go_{false};
   Atomic<std::uint64_t> looks_{0};
   Atomic<std::uint64_t> timers_fired_{0};

@@ -145,15 +145,15 @@ void RuntimeCore::start_workers() {
   try {
     std::vector<std::vector<unsigned>> distance(count, std::vector<unsigned>(count, 0));
     if (plan_.pin) distance = machine::cpu_distances(plan_.cpus);
-    const Surroundings surroundings{
-        &stopping_,
-        &hub_->sleepers,
-        &core::help_wanted,
-        [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
-          runtime.worker().core().unhandled(promise);
-        },
-        [](Worker& worker) noexcept { return !worker.inbox().empty(); },
-        options_.preemption == preemption_mode::off ? 0 : static_cast<unsigned>(options_.max_weak)};
+    surroundings_.stopping = &stopping_;
+    surroundings_.sleepers = &hub_->sleepers;
+    surroundings_.help_wanted = &core::help_wanted;
+    surroundings_.unhandled = [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
+      runtime.worker().core().unhandled(promise);
+    };
+    surroundings_.foreign_waits = [](Worker& worker) noexcept { return !worker.inbox().empty(); };
+    if (options_.preemption == preemption_mode::off) surroundings_.max_weak = 0;
+    else surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
     for (unsigned i = 0; i < count; ++i) {
       seats_.push_back(acquire_seat(*hub_, i));
       Worker::Plan plan;
@@ -168,7 +168,7 @@ void RuntimeCore::start_workers() {
       std::sort(plan.victims.begin(), plan.victims.end(),
                 [&](unsigned a, unsigned b) { return rank(a) < rank(b); });
       workers_.push_back(
-          std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings, std::move(plan)));
+          std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings_, std::move(plan)));
     }
     if (options_.preemption != preemption_mode::off) {
       monitor_ = std::make_unique<Monitor>(*this, options_.slice.count());
@@ -213,7 +213,7 @@ void RuntimeCore::thread_body(void* raw) noexcept {
   } catch (...) {
     // A thread without a name works as well.
   }
-  worker.run();
+  if (worker.run()) core.crew().serve();
   core.release();
 }
 
@@ -221,7 +221,9 @@ void RuntimeCore::thread_body(void* raw) noexcept {
 void RuntimeCore::stop_workers(std::size_t started) noexcept {
   if (monitor_) monitor_->stop();
   for (std::size_t i = 0; i < started; ++i) workers_[i]->let_go();
+  crew_.dismiss();  // among them threads that once drove a worker
   for (std::size_t i = 0; i < started; ++i) machine::join_thread(threads_[i]);
+  crew_.end(true);
   threads_.clear();
   workers_.clear();
   monitor_.reset();
@@ -263,11 +265,13 @@ void RuntimeCore::shut_down() noexcept {
   if (machine::fork_generation() != fork_generation_) return;  // the parent's; nothing to end here
   request_stop();
   const bool on_own_worker = std::any_of(threads_.begin(), threads_.end(),
-                                         [](auto t) { return machine::is_this_thread(t); });
+                                         [](auto t) { return machine::is_this_thread(t); }) ||
+                             crew_.owns_this_thread();
   if (on_own_worker) {
     // We cannot wait for ourselves. The workers end by themselves once no task lives, and the last
     // reference cleans up.
     for (auto thread : threads_) machine::detach_thread(thread);
+    crew_.end(false);
     orphaned_.store(true, std::memory_order_seq_cst);   // M24
     for (auto& worker : workers_) worker->want_trim();  // makes each look once more
     release();
@@ -284,6 +288,7 @@ void RuntimeCore::shut_down() noexcept {
     if (monitor_) monitor_->stop();  // kept: workers still look at its word
     for (auto& worker : workers_) worker->let_go();
     for (auto thread : threads_) machine::detach_thread(thread);
+    crew_.end(false);
   }
   if (log::enabled(log::Level::info)) {
     log::write(log::Level::info, fmt::format("runtime {} '{}' ended", id_, options_.name));
@@ -326,6 +331,9 @@ bool RuntimeCore::quiescent() const noexcept {
   for (const auto& worker : workers_) {
     ended += worker->runtime().counters().completed.load(std::memory_order_acquire);  // M21
   }
+  crew_.each([&](Refuge& refuge) {
+    ended += refuge.runtime.counters().completed.load(std::memory_order_acquire);  // M21
+  });
   std::uint64_t begun = outside_spawned_.load(std::memory_order_seq_cst);  // M21
   for (const auto& worker : workers_) {
     begun += worker->runtime().counters().spawned.load(std::memory_order_acquire);  // M21

@@ -19,6 +19,7 @@
 #include "base/mutex.hpp"
 #include "base/time.hpp"
 #include "machine/machine.hpp"
+#include "sched/crew.hpp"
 #include "sched/idle.hpp"
 #include "sched/monitor.hpp"
 #include "sched/worker.hpp"
@@ -93,6 +94,10 @@ class RuntimeCore {
   void worker_woke() noexcept {
     if (monitor_) monitor_->worker_woke();
   }
+  /// Does a worker whose thread is away change its thread?
+  bool hands_off() const noexcept { return options_.preemption == preemption_mode::automatic; }
+  Crew& crew() noexcept { return crew_; }
+  const Surroundings& surroundings() const noexcept { return surroundings_; }
   /// Null with preemption_mode::off.
   const Monitor* monitor() const noexcept { return monitor_.get(); }
   void note_unpinned(int cpu, int error) noexcept;
@@ -149,6 +154,8 @@ class RuntimeCore {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<machine::ThreadHandle> threads_;
   std::unique_ptr<Monitor> monitor_;
+  Surroundings surroundings_;
+  Crew crew_{*this};
 
   Atomic<bool> stopping_{false};
   Atomic<bool> orphaned_{false};  // destroyed on an own worker: the workers end by themselves

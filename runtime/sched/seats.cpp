@@ -26,7 +26,10 @@ static_assert(kPageSlots * sizeof(Slot) == 4096,
 
 }  // namespace
 
-Seat* acquire_seat(Hub& hub, unsigned index) {
+namespace {
+
+/// A seat that nobody knows of yet.
+Seat* fresh_seat(unsigned index) {
   Seat* seat = nullptr;
   {
     LockGuard lock(pool_lock);
@@ -51,8 +54,18 @@ Seat* acquire_seat(Hub& hub, unsigned index) {
   seat->taken.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
   seat->poll_ns.store(0, std::memory_order_relaxed);
+  seat->hold.store(0, std::memory_order_relaxed);
   seat->looked_at.store(0, std::memory_order_relaxed);
   seat->cpu.store(-1, std::memory_order_relaxed);
+  return seat;
+}
+
+}  // namespace
+
+Seat* acquire_seat_apart() { return fresh_seat(0); }
+
+Seat* acquire_seat(Hub& hub, unsigned index) {
+  Seat* seat = fresh_seat(index);
   // Release. Pairs: help_wanted. Publishes: the index.
   seat->hub.store(&hub, std::memory_order_release);         // M10
   hub.seats[index].store(seat, std::memory_order_release);  // M10

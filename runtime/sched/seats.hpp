@@ -12,6 +12,8 @@ void keep_seats_across_fork() noexcept;
 
 /// A seat of `hub` with vacant collections. Throws std::bad_alloc.
 Seat* acquire_seat(Hub& hub, unsigned index);
+/// One that belongs to no hub: nobody steals from it, nobody spawns to it. Throws std::bad_alloc.
+Seat* acquire_seat_apart();
 /// No task lives in it and no worker uses it any more. Stale bits may stay: they resume nobody.
 void recycle_seat(Seat* seat) noexcept;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "machine/frame_heap.hpp"
+#include "sched/handoff.hpp"
 #include "sched/runtime_core.hpp"
 
 namespace paceline::core {
@@ -51,13 +52,29 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
 
 Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }  // M29
 
-void Worker::run() noexcept {
+bool Worker::run() noexcept {
+  last_look_ = machine::now();
+  return drive();
+}
+
+void Worker::settle_in() noexcept {
   machine::ThisThread& self = machine::this_thread();
   self.runtime = &runtime_;
   self.heap = heap_.get();
   if (core_.options().preemption != preemption_mode::off) {
     machine::take_requests_from(&seat_.request);
   }
+}
+
+void Worker::settle_out() noexcept {
+  machine::ThisThread& self = machine::this_thread();
+  self.runtime = nullptr;
+  self.heap = nullptr;
+  machine::take_requests_from(nullptr);
+}
+
+bool Worker::drive() noexcept {
+  settle_in();
   machine::want_precise_timers();
   if (plan_.cpu >= 0) {
     const int error = machine::pin_this_thread(plan_.cpu);
@@ -65,22 +82,53 @@ void Worker::run() noexcept {
     if (error == 0) seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
     if (error != 0) core_.note_unpinned(plan_.cpu, error);
   }
-  last_look_ = machine::now();
   for (;;) {
     // Called to search: do that first, so that nobody waits for a searcher that polls instead.
     if (called_) search();
-    const bool drained = runtime_.step(batch_);
+    const ExecutorRuntime::Step step = runtime_.step(batch_);
+    if (step == ExecutorRuntime::Step::lost) [[unlikely]] return true;
     look_after_time();
-    if (take_from_inbox() || !drained || own_work_visible()) continue;
+    if (take_from_inbox() || step == ExecutorRuntime::Step::more || own_work_visible()) continue;
     if (search()) continue;
     if (let_go_.load(std::memory_order_acquire)) break;  // M7
     rest();
   }
-  machine::take_requests_from(nullptr);
   runtime_.retire();
   trim();
-  self.runtime = nullptr;
-  self.heap = nullptr;
+  settle_out();
+  return false;
+}
+
+// --- hand-off ---
+
+std::uint32_t Worker::set_down() noexcept {
+  runtime_.set_down();
+  settle_out();
+  // Whatever becomes ready from now on is told to the monitor: see ask_to_give_way.
+  seat_.run_class.store(Port::kOverdue, std::memory_order_relaxed);
+  const std::uint32_t lent = Hold::lend(seat_);
+  if (seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty()) {  // M31
+    Monitor::hurry(hub_);
+  }
+  return lent;
+}
+
+void Worker::pick_up(Executor& self, std::uint32_t lent) noexcept {
+  for (;;) {
+    if (Hold::reclaim(seat_, lent)) {
+      settle_in();
+      runtime_.pick_up(self);
+      return;
+    }
+    // Acquire. Pairs: Crew::take_over. Publishes: the refuge, with all that was moved there.
+    if (ExecutorRuntime* refuge = self.refuge.exchange(nullptr, std::memory_order_acq_rel)) {  // M31
+      machine::this_thread().runtime = refuge;
+      machine::take_requests_from(&refuge->port().request);
+      refuge->pick_up(self);
+      return;
+    }
+    machine::yield_thread();
+  }
 }
 
 void Worker::look_after_time() noexcept {

@@ -34,8 +34,17 @@ class Worker {
   Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surroundings, Plan plan);
   ~Worker();
 
-  /// The thread's whole life; returns when the runtime lets its workers go.
-  void run() noexcept;
+  /// The life of the thread it starts with; see drive.
+  bool run() noexcept;
+  /// Runs the worker on the calling thread. False: the runtime lets its workers go. True: the thread
+  /// has lost the worker to another one and must not touch it any more.
+  bool drive() noexcept;
+
+  /// The poll that runs leaves the worker alone until it calls pick_up: another thread may take it
+  /// over. Gives what pick_up wants. The worker's thread.
+  std::uint32_t set_down() noexcept;
+  /// The poll goes on: on the worker, or in the refuge of its thread.
+  void pick_up(Executor& self, std::uint32_t lent) noexcept;
 
   ExecutorRuntime& runtime() noexcept { return runtime_; }
   const ExecutorRuntime& runtime() const noexcept { return runtime_; }
@@ -60,6 +69,8 @@ class Worker {
     std::uint64_t epoch = 0;  // at note_epochs
   };
 
+  void settle_in() noexcept;
+  static void settle_out() noexcept;
   void look_after_time() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;

@@ -28,6 +28,20 @@ extern constinit thread_local Safepoint this_safepoint [[gnu::tls_model("initial
 
 /// Somebody asked: gives way if that is still worth it. Any thread.
 void at_safepoint() noexcept;
+/// Around a call that may take long: its worker may change its thread meanwhile.
+class BlockingScope {
+ public:
+  BlockingScope() noexcept;
+  ~BlockingScope();
+  BlockingScope(const BlockingScope&) = delete;
+  BlockingScope& operator=(const BlockingScope&) = delete;
+
+ private:
+  void* executor_;
+  void* worker_ = nullptr;
+  std::uint32_t lent_ = 0;
+};
+
 void begin_nopreempt() noexcept;
 void end_nopreempt() noexcept;
 
