@@ -59,6 +59,11 @@ struct runtime_options {
   /// more important class does not wait for the end of a slice.
   std::chrono::nanoseconds slice = std::chrono::milliseconds(2);
 
+  /// Only for preemption_mode::automatic: how long a task may go on after it was asked to give way
+  /// and did not, > 0 and at most an hour. Then another thread takes its core over, and the task
+  /// finishes its run beside it. Not if the system itself does not let it run.
+  std::chrono::nanoseconds handoff_after = std::chrono::milliseconds(10);
+
   /// How many tasks may be parked in the middle of their run on one worker, 1..65536; at the limit
   /// they are not preempted any more. Each holds a stack. Tasks that wait in await_here() do not
   /// count.

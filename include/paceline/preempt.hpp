@@ -38,8 +38,8 @@ class [[nodiscard("the guard protects only while it lives")]] nopreempt {
 };
 
 /// Runs f here and returns what it returns. If that takes longer than some 50 us while other tasks
-/// wait for this core, another thread takes the core over; this one finishes the task's present run,
-/// beside it, and the task then goes on where there is room.
+/// wait for this core, another thread takes the core over; this one finishes the task's present
+/// run, beside it, and the task then goes on where there is room.
 ///
 /// For system calls that may block and for library calls that take long. A call that returns soon
 /// costs two atomic operations. Within f the thread is none of the runtime's: runtime::spawn works,

@@ -33,10 +33,15 @@ struct worker_stats {
 
 /// A snapshot of a runtime's counters.
 struct runtime_stats {
-  worker_stats total;                 ///< sum over the workers, plus spawns from outside threads
-  std::vector<worker_stats> workers;  ///< by worker index
-  std::uint64_t live = 0;             ///< tasks spawned and not yet completed
-  std::size_t pinned_workers = 0;     ///< workers bound to a core
+  worker_stats total;                  ///< sum over the workers, plus spawns from outside threads
+  std::vector<worker_stats> workers;   ///< by worker index
+  std::uint64_t live = 0;              ///< tasks spawned and not yet completed
+  std::size_t pinned_workers = 0;      ///< workers bound to a core
+  std::uint64_t handoffs = 0;          ///< workers that changed their thread
+  std::uint64_t handoffs_refused = 0;  ///< of those that were to: no thread, or too late
+  std::uint64_t spare_threads = 0;     ///< started for that so far
+  std::uint64_t starved = 0;        ///< times a task was left alone because the system starved it
+  std::uint64_t monitor_looks = 0;  ///< times the monitor woke up
 };
 
 }  // namespace paceline

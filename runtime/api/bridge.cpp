@@ -12,27 +12,13 @@
 #include <paceline/task.hpp>
 #include <paceline/time.hpp>
 
-#include "api/current.hpp"
 #include "exec/completion.hpp"
+#include "exec/entry.hpp"
 #include "exec/names.hpp"
 #include "machine/frame_heap.hpp"
 #include "machine/machine.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"
-
-namespace paceline::core {
-
-ExecutorRuntime& require_current(const char* what) {
-  ExecutorRuntime* runtime = here();
-  if (runtime == nullptr || runtime->current() == nullptr) {
-    throw std::logic_error(std::string(what) +
-                           " outside a task: spawn the coroutine on a runtime, or run it with "
-                           "runtime::block_on");
-  }
-  return *runtime;
-}
-
-}  // namespace paceline::core
 
 namespace paceline::detail {
 
@@ -80,44 +66,49 @@ void suspend_current(ExecutorRuntime& runtime, Suspension& where,
 }  // namespace
 
 bool suspend_at(Suspension& where, std::coroutine_handle<> frame) {
-  ExecutorRuntime& runtime = core::require_current(where.ops->what);
-  if (runtime.stop_requested(*runtime.current()->root)) return false;
-  suspend_current(runtime, where, frame);
+  const core::Entry runtime(where.ops->what);
+  if (runtime->stop_requested(*runtime->current()->root)) return false;
+  suspend_current(*runtime, where, frame);
   return true;
 }
 
 void suspend_regardless(Suspension& where, std::coroutine_handle<> frame) {
-  suspend_current(core::require_current(where.ops->what), where, frame);
+  const core::Entry runtime(where.ops->what);
+  suspend_current(*runtime, where, frame);
 }
 
 void suspend_yielding(std::coroutine_handle<> frame) {
-  ExecutorRuntime& runtime = core::require_current("yield");
-  Slot& slot = *runtime.current();
+  const core::Entry runtime("yield");
+  Slot& slot = *runtime->current();
   slot.resume = frame.address();
   slot.waiting = nullptr;
-  runtime.set_outcome(Outcome::yielded);
+  runtime->set_outcome(Outcome::yielded);
 }
 
 bool stop_requested() noexcept {
-  ExecutorRuntime* runtime = core::here();
-  if (runtime == nullptr || runtime->current() == nullptr) return false;
+  const core::Entry runtime;
+  if (!runtime || runtime->current() == nullptr) return false;
   return runtime->stop_requested(*runtime->current()->root);
 }
 
-void require_task(const char* what) { core::require_current(what); }
+void require_task(const char* what) { const core::Entry runtime(what); }
 
 bool post_transfer(std::coroutine_handle<> next) noexcept {
-  ExecutorRuntime* runtime = core::here();
-  return runtime != nullptr && runtime->post_transfer(next);
+  const core::Entry runtime;
+  return runtime && runtime->post_transfer(next);
 }
 
-void not_suspended() noexcept { core::here()->set_outcome(Outcome::none); }
+void not_suspended() noexcept {
+  const core::Entry runtime;
+  runtime->set_outcome(Outcome::none);
+}
 
 // --- foreign awaitables ---
 
 void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame) {
-  suspend_regardless(stay, frame);
-  Slot& slot = *core::here()->current();
+  const core::Entry runtime(stay.ops->what);
+  suspend_current(*runtime, stay, frame);
+  Slot& slot = *runtime->current();
   stay.frame = frame;
   stay.root = slot.root;
   stay.outer = slot.stay;
@@ -125,9 +116,9 @@ void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame) {
 }
 
 void end_stay(ForeignStay& stay) noexcept {
-  ExecutorRuntime& runtime = *core::here();
-  runtime.current()->stay = stay.outer;
-  runtime.set_outcome(Outcome::none);
+  const core::Entry runtime;
+  runtime->current()->stay = stay.outer;
+  runtime->set_outcome(Outcome::none);
 }
 
 // --- joining ---
@@ -138,7 +129,7 @@ const SuspensionOps join_ops{"join", nullptr, [](Suspension& where) noexcept {
                              }};
 
 void join_blocking(PromiseBase& promise, const char* caller) {
-  if (core::here() != nullptr) {
+  if (core::on_worker()) {
     throw std::logic_error(std::string(caller) +
                            " on a worker would block it: co_await the handle instead");
   }
@@ -206,15 +197,20 @@ std::int64_t deadline_after(std::int64_t delay_ns) noexcept {
 }
 
 bool sleep_suspend(TimerNode& node, std::coroutine_handle<> frame) {
+  const core::Entry runtime(node.ops->what);
   if (!suspend_at(node, frame)) return false;
-  ExecutorRuntime& runtime = *core::here();
   if (node.deadline_ns == kNever) return true;  // only a stop request ends it
   if (node.deadline_ns == -kNever || node.deadline_ns <= core::machine::now()) {
     suspend_yielding(frame);
     return true;
   }
-  runtime.worker().timers().arm(node);
-  runtime.timer_armed();
+  core::Worker& worker = runtime->worker();
+  worker.timers().arm(node);
+  if (runtime->apart()) {
+    core::wake_seat(worker.seat(), core::Seat::kWoken);  // it may sleep, and past this deadline
+  } else {
+    runtime->timer_armed();
+  }
   return true;
 }
 

@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "api/current.hpp"
 #include "base/assert.hpp"
+#include "exec/entry.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"
 
@@ -23,8 +23,8 @@ constinit Atomic<std::uint32_t> never{0};
 }  // namespace
 
 void at_safepoint() noexcept {
-  core::ExecutorRuntime* runtime = core::here();
-  if (runtime != nullptr && this_safepoint.guards == 0) runtime->at_safepoint();
+  const core::Entry runtime;
+  if (runtime && this_safepoint.guards == 0) runtime->at_safepoint();
 }
 
 void begin_nopreempt() noexcept {
@@ -41,29 +41,27 @@ void end_nopreempt() noexcept {
   if (here.own->load(std::memory_order_relaxed) != 0) at_safepoint();
 }
 
-BlockingScope::BlockingScope() noexcept : executor_(nullptr) {
-  core::ExecutorRuntime* runtime = core::here();
-  if (runtime == nullptr || runtime->current() == nullptr || runtime->apart() ||
-      this_safepoint.guards != 0 || !runtime->worker().core().hands_off()) {
+BlockingScope::BlockingScope() noexcept {
+  const core::Entry runtime;
+  if (!runtime || runtime->current() == nullptr || runtime->apart() || this_safepoint.guards != 0 ||
+      !runtime->worker().core().hands_off()) {
     return;
   }
   core::Worker& worker = runtime->worker();
-  executor_ = &runtime->running();
   worker_ = &worker;
   lent_ = worker.set_down();
 }
 
 BlockingScope::~BlockingScope() {
-  if (executor_ == nullptr) return;
-  static_cast<core::Worker*>(worker_)->pick_up(*static_cast<core::Executor*>(executor_), lent_);
+  if (worker_ != nullptr) static_cast<core::Worker*>(worker_)->pick_up(lent_);
 }
 
 void prepare_await_here() {
-  core::ExecutorRuntime& runtime = core::require_current("await_here");
+  const core::Entry runtime("await_here");
   if (this_safepoint.guards != 0) {
     throw std::logic_error("await_here under a nopreempt guard: end the guard first");
   }
-  if (!runtime.reserve_for_wait()) {
+  if (!runtime->reserve_for_wait()) {
     throw std::system_error(
         std::make_error_code(std::errc::resource_unavailable_try_again),
         "await_here: no stack can be had for the task that waits; let fewer tasks wait this way, "
@@ -72,7 +70,8 @@ void prepare_await_here() {
 }
 
 void run_here(std::coroutine_handle<> frame) noexcept {
-  core::ExecutorRuntime::run_here(core::here()->running(), frame);
+  const core::Entry runtime;
+  core::ExecutorRuntime::run_here(runtime->running(), frame);
 }
 
 }  // namespace paceline::detail

@@ -8,7 +8,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "api/current.hpp"
+#include "exec/entry.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 
@@ -35,7 +35,7 @@ scheduler runtime::get_scheduler() const noexcept { return scheduler(core_); }
 void runtime::trim() noexcept { core_->trim(); }
 
 void runtime::require_outside(const char* caller) const {
-  if (core::here() == nullptr) return;
+  if (!core::on_worker()) return;
   throw std::logic_error(std::string("runtime::") + caller +
                          " on a worker would block it: co_await the work instead, or spawn it");
 }

@@ -14,9 +14,9 @@
 #include <paceline/scheduler.hpp>
 #include <paceline/this_task.hpp>
 
-#include "api/current.hpp"
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
+#include "exec/entry.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 
@@ -176,8 +176,8 @@ void check_options(const spawn_options& options, const RuntimeCore& target) {
 }  // namespace
 
 std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
-  ExecutorRuntime* runtime = core::here();
-  if (runtime == nullptr || runtime->current() == nullptr) {
+  const core::Entry runtime;
+  if (!runtime || runtime->current() == nullptr || runtime->apart()) {
     return spawn_root(nullptr, promise, frame, nullptr);
   }
   RuntimeCore& target = runtime->worker().core();
@@ -190,9 +190,9 @@ std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
 
 std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
                          const spawn_options* options) {
-  ExecutorRuntime* runtime = core::here();
+  const core::Entry runtime;
   if (target == nullptr) {
-    if (runtime == nullptr) {
+    if (!runtime) {
       throw std::logic_error(
           "paceline::spawn outside a worker: there is no current runtime; use runtime::spawn");
     }
@@ -201,9 +201,10 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   target->require_same_process("spawn");
   const std::optional<std::size_t> asked = options != nullptr ? options->core : std::nullopt;
   const unsigned qos_class =
-      core::class_for(options != nullptr ? options->qos : std::nullopt, runtime);
+      core::class_for(options != nullptr ? options->qos : std::nullopt, runtime.get());
   if (options != nullptr) check_options(*options, *target);
-  const bool inside = runtime != nullptr && &runtime->worker().core() == target;
+  // A thread that has lost its worker spawns like one from outside.
+  const bool inside = runtime && !runtime->apart() && &runtime->worker().core() == target;
   if (inside && target->stopping()) throw_stopped();
   promise.runtime_id.store(target->id(), std::memory_order_relaxed);
   if (options != nullptr) core::attach_extras(promise, *options);
@@ -228,16 +229,19 @@ const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) no
 
 bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
                  std::coroutine_handle<> parent) {
-  ExecutorRuntime& runtime = core::require_current("when_all");
+  const core::Entry entry("when_all");
+  ExecutorRuntime& runtime = *entry;
   core::RuntimeCore& target = runtime.worker().core();
   if (runtime.stop_requested(*runtime.current()->root)) return false;
+  const bool apart = runtime.apart();
   // All slots first: if one cannot be had, none of the children has started.
-  core::TaskCollection& collection = runtime.port().collections[core::class_of(*runtime.current())];
+  core::TaskCollection& collection =
+      runtime.worker().seat().collections[core::class_of(*runtime.current())];
   for (std::size_t i = 0; i < group.count; ++i) {
-    Slot* slot = collection.allocate_home();
+    Slot* slot = apart ? collection.allocate_shared(Role::shared) : collection.allocate_home();
     if (slot == nullptr) {
       while (i-- > 0) {
-        core::TaskCollection::release(Slot::of({group.children[i]->self.load()}), true);
+        core::TaskCollection::release(Slot::of({group.children[i]->self.load()}), !apart);
         group.children[i]->self.store(0);
       }
       throw std::bad_alloc();
@@ -250,20 +254,31 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   for (std::size_t i = 0; i < group.count; ++i) {
     PromiseBase& child = *group.children[i];
     Slot& slot = Slot::of({child.self.load(std::memory_order_relaxed)});
-    const std::uint64_t sequence = spawned.load(std::memory_order_relaxed) + 1;
-    spawned.store(sequence, std::memory_order_relaxed);
+    std::uint64_t sequence = 0;
+    if (apart) {
+      sequence = target.count_from_outside();
+    } else {
+      sequence = spawned.load(std::memory_order_relaxed) + 1;
+      spawned.store(sequence, std::memory_order_relaxed);
+    }
     child.runtime_id.store(target.id(), std::memory_order_relaxed);
     child.link.store(reinterpret_cast<std::uintptr_t>(&group) | join_word::tag_group,
                      std::memory_order_relaxed);
     core::move_in(slot, child, frames[i],
-                  core::id_at(target, sequence, runtime.worker().index() + 1));
+                  core::id_at(target, sequence, apart ? 0 : runtime.worker().index() + 1));
   }
   // Published in a second round: the first child may run and fail on another worker at once, and
   // then asks its siblings, whose promises must be complete, to stop.
   const std::size_t count = group.count;
   for (std::size_t i = 0; i < count; ++i) {
     // Not read from the group: with the last child admitted it may be gone.
-    runtime.admit_home(Slot::of({group.children[i]->self.load(std::memory_order_relaxed)}));
+    Slot& slot = Slot::of({group.children[i]->self.load(std::memory_order_relaxed)});
+    if (apart) {
+      slot.state.admit();
+      core::notify(slot);
+    } else {
+      runtime.admit_home(slot);
+    }
   }
   return true;
 }
@@ -311,8 +326,8 @@ void release_core(RuntimeCore* target) noexcept {
 
 bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
   target->require_same_process("schedule");
-  ExecutorRuntime* runtime = core::here();
-  Slot* current = runtime == nullptr ? nullptr : runtime->current();
+  const core::Entry runtime;
+  Slot* current = runtime ? runtime->current() : nullptr;
   if (current != nullptr) {
     if (runtime->stop_requested(*current->root)) return false;
     if (&runtime->worker().core() == target) {
@@ -354,16 +369,21 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
 namespace paceline {
 
 void this_task::set_qos(paceline::qos q) {
-  core::ExecutorRuntime& runtime = core::require_current("this_task::set_qos");
+  const core::Entry runtime("this_task::set_qos");
   const unsigned qos_class = core::class_for(q, nullptr);
-  core::Slot& current = *runtime.current();
+  core::Slot& current = *runtime->current();
   if (core::class_of(current) == qos_class) return;
-  core::TaskCollection& collection = runtime.port().collections[qos_class];
-  const bool pinned = core::Group::of(current).role == core::Role::pinned;
-  core::Slot* slot =
-      pinned ? collection.allocate_shared(core::Role::pinned) : collection.allocate_home();
+  core::TaskCollection& collection = runtime->worker().seat().collections[qos_class];
+  core::Slot* slot = nullptr;
+  if (core::Group::of(current).role == core::Role::pinned) {
+    slot = collection.allocate_shared(core::Role::pinned);
+  } else if (runtime->apart()) {
+    slot = collection.allocate_shared(core::Role::shared);
+  } else {
+    slot = collection.allocate_home();
+  }
   if (slot == nullptr) throw std::bad_alloc();
-  detail::move_current(runtime, *slot);
+  detail::move_current(*runtime, *slot);
 }
 
 }  // namespace paceline

@@ -10,8 +10,8 @@
 #include <paceline/version.hpp>
 #include <paceline/waker.hpp>
 
-#include "api/current.hpp"
 #include "exec/completion.hpp"
+#include "exec/entry.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 
@@ -20,32 +20,38 @@ namespace paceline {
 namespace this_task {
 
 task_id id() {
-  return core::require_current("this_task::id").current()->id.load(std::memory_order_relaxed);
+  const core::Entry runtime("this_task::id");
+  return runtime->current()->id.load(std::memory_order_relaxed);
 }
 
 std::string_view name() {
-  const core::Slot& slot = *core::require_current("this_task::name").current();
+  const core::Entry runtime("this_task::name");
+  const core::Slot& slot = *runtime->current();
   const detail::TaskExtras* extras = slot.root->extras;
   if (extras == nullptr || extras->name == nullptr) return {};
   return extras->name->text;
 }
 
 paceline::qos qos() {
-  const core::Slot& slot = *core::require_current("this_task::qos").current();
+  const core::Entry runtime("this_task::qos");
+  const core::Slot& slot = *runtime->current();
   return static_cast<paceline::qos>(core::Group::of(slot).home().collection->class_index());
 }
 
-std::size_t worker() { return core::require_current("this_task::worker").worker().index(); }
+std::size_t worker() {
+  const core::Entry runtime("this_task::worker");
+  return runtime->worker().index();
+}
 
 std::stop_token stop_token() {
-  core::ExecutorRuntime& runtime = core::require_current("this_task::stop_token");
-  detail::PromiseBase& promise = *runtime.current()->root;
+  const core::Entry runtime("this_task::stop_token");
+  detail::PromiseBase& promise = *runtime->current()->root;
   std::uintptr_t word = promise.stop.load(std::memory_order_acquire);  // M16
   if (word > 1) {
     return reinterpret_cast<detail::StopRecord*>(word & ~std::uintptr_t{1})->source.get_token();
   }
   auto record = std::make_unique<detail::StopRecord>();
-  core::RuntimeCore& owner = runtime.worker().core();
+  core::RuntimeCore& owner = runtime->worker().core();
   owner.list(*record);
   // Only this task adds a record. Release publishes it to whoever requests stop afterwards; if
   // somebody did before, or the runtime stops, the source is told here.
@@ -57,7 +63,8 @@ std::stop_token stop_token() {
 }
 
 paceline::waker waker() {
-  core::Slot& slot = *core::require_current("this_task::waker").current();
+  const core::Entry runtime("this_task::waker");
+  core::Slot& slot = *runtime->current();
   paceline::waker made;
   made.task_ = slot.ref();
   made.generation_ = core::StateWord::generation_of(slot.state.peek(std::memory_order_relaxed));

@@ -33,10 +33,13 @@ enum class Mutant : std::uint8_t {
   end_by_store,               // a task's end is stored after a look instead of exchanged
   announce_stay_late,         // the completer of a stay announces itself after it found the task
   forget_spent_stay,          // a task rests in a stay without asking whether it is over
-  drop_wake,                  // one wake in `rate` is dropped
-  double_run,                 // one poll in `rate` ignores that the task runs already
-  leak_descriptor,            // one runtime start in `rate` leaks a descriptor
-  skip_rearm_sometimes,       // one re-arm in `rate` is skipped
+  come_in_blindly,       // a thread comes back from user code without looking who holds its worker
+  take_without_look,     // a worker is taken over without asking whether its thread is out
+  reclaim_by_store,      // a lender takes its worker back whoever holds it
+  drop_wake,             // one wake in `rate` is dropped
+  double_run,            // one poll in `rate` ignores that the task runs already
+  leak_descriptor,       // one runtime start in `rate` leaks a descriptor
+  skip_rearm_sometimes,  // one re-arm in `rate` is skipped
 };
 
 }  // namespace paceline::core

@@ -3,6 +3,7 @@
 
 #include "base/assert.hpp"
 #include "base/probe.hpp"
+#include "exec/entry.hpp"
 #include "exec/executor_runtime.hpp"
 #include "exec/names.hpp"
 #include "machine/machine.hpp"
@@ -112,8 +113,8 @@ using core::Slot;
 
 void complete(Suspension& where) noexcept {
   Slot& slot = Slot::of(where.task);
-  ExecutorRuntime* here = core::machine::this_thread().runtime;
-  const bool at_home = here != nullptr && core::is_home(slot, here->port());
+  const core::Entry here;
+  const bool at_home = here && core::is_home(slot, here->port());
   // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone, and unless
   // this is its home worker (which alone puts groups to sleep) so may the slot's group.
   where.ready.store(1, std::memory_order_release);  // M12

@@ -43,9 +43,9 @@ enum class Standing : std::uint8_t {
 /// A weak executor has a slot of its own in a page that thieves leave alone (decision 0010). When
 /// it may go on, that slot's bit is set: that is all the scheduling a weak executor has.
 ///
-/// It runs on one thread for as long as anything is on its stack. If that thread loses its core, the
-/// executor's runtime becomes the refuge of that thread (hand_over): so whoever stands on its stack
-/// asks runtime() again after every stretch of user code.
+/// It runs on one thread for as long as anything is on its stack. If that thread loses its core,
+/// the executor's runtime becomes the refuge of that thread (hand_over): so whoever stands on its
+/// stack asks runtime() again after every stretch of user code.
 ///
 /// Writers: its own thread, everything; another worker that claimed its waiting task: `gate.ready`,
 /// before it sets the slot's bit. I1: a parked executor is published (slot, task) only after the
@@ -72,14 +72,11 @@ class Executor {
   Standing standing = Standing::at_rest;
   bool weak = false;
   unsigned slot_class = 0;
-  Slot* slot = nullptr;      // its own, while it has one
+  Slot* slot = nullptr;          // its own, while it has one
   bool entered_by_slot = false;  // resumed by a claim of its own slot, not of its task's
   Slot* next_slot = nullptr;     // in hand_over: where it moves
   Executor* next = nullptr;      // in the list of spare or of parked ones
   Executor* previous = nullptr;  // parked
-
-  // Set by hand_over for an executor whose thread is outside in blocking(): where it finds itself.
-  Atomic<ExecutorRuntime*> refuge{nullptr};
 
   // The poll it was parked in.
   Slot* task = nullptr;

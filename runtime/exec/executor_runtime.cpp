@@ -2,12 +2,15 @@
 #include "exec/executor_runtime.hpp"
 
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <paceline/detail/awaitable.hpp>
 
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
+#include "exec/entry.hpp"
 #include "exec/poll.hpp"
 
 namespace paceline::core {
@@ -49,7 +52,8 @@ ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
       entered.runtime().receive(entered);
       return Step::lost;
     }
-    if (entered.standing == Standing::at_rest) [[likely]] break;
+    if (entered.standing == Standing::at_rest) [[likely]]
+      break;
     replace_strong();
   }
   running_ = nullptr;
@@ -98,7 +102,9 @@ void ExecutorRuntime::resume_posted(Executor& self) noexcept {
       runtime.posted_ = runtime.posted_more_.front();
       runtime.posted_more_.erase(runtime.posted_more_.begin());
     }
+    runtime.go_out();
     next.resume();
+    machine::this_thread_record.runtime->come_in();
   }
 }
 
@@ -124,7 +130,8 @@ struct ExecutorRuntime::PollHost {
     {
       ExecutorRuntime& before = runtime();
       bump(before.port_.polls);
-      if (Executor::of(slot->resume) != nullptr) [[unlikely]] return run_parked(self, *slot);
+      if (Executor::of(slot->resume) != nullptr) [[unlikely]]
+        return run_parked(self, *slot);
       before.current_ = slot;
       before.outcome_ = Outcome::none;
     }
@@ -262,6 +269,12 @@ void ExecutorRuntime::put_back(Slot& slot) noexcept {
   } else {
     notify(slot);
   }
+}
+
+void Entry::throw_no_task(const char* what) {
+  throw std::logic_error(std::string(what) +
+                         " outside a task: spawn the coroutine on a runtime, or run it with "
+                         "runtime::block_on");
 }
 
 }  // namespace paceline::core

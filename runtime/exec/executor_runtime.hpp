@@ -18,8 +18,10 @@
 
 #include "base/atomic.hpp"
 #include "exec/executor.hpp"
+#include "exec/hold.hpp"
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
+#include "machine/machine.hpp"
 #include "task/collection.hpp"
 #include "task/sweep.hpp"
 #include "trace/counters.hpp"
@@ -52,6 +54,7 @@ class ExecutorRuntime {
                   std::size_t stack_bytes);
   ExecutorRuntime(const ExecutorRuntime&) = delete;
   ExecutorRuntime& operator=(const ExecutorRuntime&) = delete;
+  ~ExecutorRuntime() { retire(); }
 
   /// How a step ended.
   enum class Step : std::uint8_t {
@@ -70,7 +73,7 @@ class ExecutorRuntime {
   void queue_foreign(std::coroutine_handle<> frame) noexcept { foreign_[foreign_count_++] = frame; }
   static constexpr unsigned kForeignBatch = 16;
 
-  /// Ends the executors that are at rest. The worker's thread, after its last step; a task that is
+  /// Ends the executors that are at rest; twice does nothing. After the last step; a task that is
   /// parked in the middle of a poll is left behind with its stack.
   void retire() noexcept;
 
@@ -91,16 +94,36 @@ class ExecutorRuntime {
   unsigned weak_count() const noexcept { return weak_preempted_ + weak_waiting_; }
 
   // --- hand-off (handoff.cpp) ---
+  //
+  // While user code runs in a poll its thread touches nothing of the runtime, so
+  // another thread may take it over. Every way from user code into the runtime begins with come_in.
 
-  /// The poll that runs now leaves the runtime alone until reclaim(): somebody else may take it over
-  /// meanwhile. On the stack of the poll.
-  void set_down() noexcept;
-  /// The poll goes on in this runtime: the one it was set down in, or the refuge of its thread.
-  void pick_up(Executor& self) noexcept;
-  /// Moves everything that is bound to the thread that has set this runtime down to that thread's
-  /// refuge; afterwards the caller's thread owns this runtime. False: no memory, nothing changed.
+  /// User code runs from here on. The thread of the poll.
+  void go_out() noexcept {
+    machine::this_thread_record.out = true;
+    Hold::go_out(port_);
+  }
+  /// As another thread sees it.
+  bool in_user_code() const noexcept { return Hold::is_out(port_); }
+  /// User code has come back, or calls. The runtime of the calling thread from here on: this one,
+  /// or the refuge if it has lost this one. The thread that went out.
+  ExecutorRuntime& come_in() noexcept {
+    machine::this_thread_record.out = false;
+    return Hold::come_in(port_, machine::this_thread_record.hold) ? *this : come_in_late();
+  }
+  /// Frees what is kept for the end of the step.
+  void flush_freed() noexcept;
+  /// Where the thread that drives this runtime is told that it has lost it.
+  void receive_mail_at(Atomic<ExecutorRuntime*>& mail) noexcept { mail_ = &mail; }
+  Atomic<ExecutorRuntime*>& mail() const noexcept { return *mail_; }
+  /// Moves everything that is bound to the thread that is out in user code to that thread's refuge;
+  /// afterwards the caller's thread owns this runtime. False: no memory, or no task is out there;
+  /// nothing changed.
   bool hand_over(ExecutorRuntime& refuge) noexcept;
-  /// True for the refuge of a thread that has lost its worker: nobody steals from it or spawns to it.
+  /// The task that is out there goes on here. The thread that went out.
+  void pick_up() noexcept { take_up(*running_); }
+  /// True for the refuge of a thread that has lost its worker: nobody steals from it or spawns to
+  /// it.
   bool apart() const noexcept { return surroundings_.apart; }
   /// A refuge serves one worker's tasks at a time.
   void serve_for(Worker& worker) noexcept { worker_ = &worker; }
@@ -189,11 +212,11 @@ class ExecutorRuntime {
       port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
     }
   }
-  void flush_freed() noexcept;
   void rearm(Slot& slot) noexcept;
   void put_back(Slot& slot) noexcept;
 
   // demotion.cpp
+  ExecutorRuntime& come_in_late() noexcept;
   static Rest run_parked(Executor& below, Slot& claimed) noexcept;
   static void park(Executor& self, Standing standing) noexcept;
   void set_aside(Executor& self) noexcept;
@@ -247,6 +270,7 @@ class ExecutorRuntime {
   unsigned weak_preempted_ = 0;
   unsigned weak_waiting_ = 0;
   bool waits_on_stack_ = false;
+  Atomic<ExecutorRuntime*>* mail_ = nullptr;
 
   // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.
   Group* freed_group_ = nullptr;
@@ -262,10 +286,10 @@ class ExecutorRuntime {
   Counters counters_;
 };
 
-inline void ExecutorRuntime::resume_chain(Executor& self,
-                                          std::coroutine_handle<> frame) noexcept {
+inline void ExecutorRuntime::resume_chain(Executor& self, std::coroutine_handle<> frame) noexcept {
+  self.runtime().go_out();
   frame.resume();
-  if (self.runtime().posted_) [[unlikely]]
+  if (machine::this_thread_record.runtime->come_in().posted_) [[unlikely]]
     resume_posted(self);
 }
 

@@ -2,9 +2,8 @@
 // Hand-off, the runtime's half: what is bound to a thread that has set its runtime down moves to
 // that thread's refuge, the rest stays for the thread that takes over.
 //
-// Between set_down and pick_up the poll's thread touches neither runtime. Who may touch this one in
-// that time is decided by the seat's hold word (sched/handoff.cpp): its owner's thread again, or the
-// one that takes over.
+// Who may touch a runtime whose thread is out in user code is decided by the port's hold word
+// (exec/hold.hpp): that thread again, or the one that takes over.
 #include <utility>
 
 #include "exec/executor_runtime.hpp"
@@ -12,14 +11,27 @@
 
 namespace paceline::core {
 
-void ExecutorRuntime::set_down() noexcept {
-  set_aside(*running_);
-  flush_freed();
+/// The hold word is not as this thread left it.
+ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
+  machine::ThisThread& self = machine::this_thread();
+  for (;;) {
+    // Acquire. Pairs: Crew::take_over. Publishes: the refuge, with all that was moved there.
+    if (ExecutorRuntime* refuge = self.mail.exchange(nullptr, std::memory_order_acq_rel)) {  // M31
+      self.runtime = refuge;
+      self.hold = refuge->port_.hold.load(std::memory_order_relaxed);
+      machine::change_requests_to(&refuge->port_.request);
+      refuge->port_.inside.store(1, std::memory_order_relaxed);  // M31
+      refuge->pick_up();
+      return *refuge;
+    }
+    // Acquire. Pairs: give_up_taking.
+    if (port_.hold.load(std::memory_order_acquire) == self.hold) return *this;  // M31
+    machine::yield_thread();
+  }
 }
 
-void ExecutorRuntime::pick_up(Executor& self) noexcept { take_up(self); }
-
 bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
+  if (running_ == nullptr || current_ == nullptr) return false;
   Executor& polling = *running_;  // the one whose thread is away
   // Everything that can fail comes first.
   if (!reserve_fresh()) return false;
@@ -44,9 +56,12 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
     polling.slot = nullptr;
   }
   furnish_slot(polling, *std::exchange(polling.next_slot, nullptr), polling.slot_class);
+  set_aside(polling);
+  refuge.running_ = &polling;
   strong_ = std::exchange(fresh_, nullptr);
   strong_->weak = false;
   running_ = nullptr;
+  port_.inside.store(1, std::memory_order_relaxed);  // M31
   return true;
 }
 

@@ -3,10 +3,15 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <system_error>
 
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -92,6 +97,46 @@ void take_requests_from(const Atomic<std::uint32_t>* word) noexcept {
   detail::Safepoint& here = detail::this_safepoint;
   here.own = here.request = word != nullptr ? word : &no_worker;
   here.guards = 0;
+}
+
+void change_requests_to(const Atomic<std::uint32_t>* word) noexcept {
+  detail::Safepoint& here = detail::this_safepoint;
+  here.own = word != nullptr ? word : &no_worker;
+  if (here.guards == 0) here.request = here.own;
+}
+
+void prepare_barriers() noexcept {
+  static_cast<void>(::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0));
+}
+
+bool barrier_everywhere() noexcept {
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+int this_thread_number() noexcept { return static_cast<int>(::gettid()); }
+
+std::optional<ThreadState> look_at_thread(int number) noexcept {
+  const auto read_file = [number](const char* format, char* text, std::size_t size) noexcept {
+    char path[64];
+    std::snprintf(path, sizeof path, format, number);
+    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const ::ssize_t got = ::read(file, text, size - 1);
+    ::close(file);
+    if (got <= 0) return false;
+    text[got] = '\0';
+    return true;
+  };
+  char text[512];
+  ThreadState state;
+  // "cpu-time wait-time slices", in nanoseconds.
+  if (!read_file("/proc/self/task/%d/schedstat", text, sizeof text)) return std::nullopt;
+  state.cpu_time = std::strtoll(text, nullptr, 10);
+  // "number (name) state ...": the name may hold anything.
+  if (!read_file("/proc/self/task/%d/stat", text, sizeof text)) return std::nullopt;
+  const char* after_name = std::strrchr(text, ')');
+  state.runnable = after_name != nullptr && after_name[1] == ' ' && after_name[2] == 'R';
+  return state;
 }
 
 ThisThread& this_thread() noexcept {

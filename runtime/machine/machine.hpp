@@ -53,6 +53,12 @@ struct ThisThread {
   FrameHeap* heap = nullptr;           // of a worker, else null
   unsigned held_ranks = 0;             // locks held, for the rank check
 
+  // Of a thread that drives a worker: is it out in user code, the worker's hold word as this thread
+  // left it, and where whoever takes the worker over says where the thread finds itself.
+  bool out = false;
+  std::uint32_t hold = 0;
+  Atomic<ExecutorRuntime*> mail{nullptr};
+
   // Where this thread last placed a task from outside, and for how many more that answer is good.
   std::uint32_t placed_runtime = 0;
   std::uint32_t placed_seat = 0;
@@ -68,6 +74,25 @@ extern constinit thread_local ThisThread this_thread_record [[gnu::tls_model("in
 
 /// Safepoints of the calling thread look at `word` from now on; null: at none.
 void take_requests_from(const Atomic<std::uint32_t>* word) noexcept;
+
+/// The same while guards (paceline::nopreempt) may live.
+void change_requests_to(const Atomic<std::uint32_t>* word) noexcept;
+
+/// Makes every thread of this process pass a full memory barrier before it returns, so that the
+/// others need none. False: the system cannot.
+bool barrier_everywhere() noexcept;
+/// Before the first barrier_everywhere.
+void prepare_barriers() noexcept;
+
+/// What a thread has done lately.
+struct ThreadState {
+  Nanos cpu_time = 0;     // spent so far
+  bool runnable = false;  // it runs, or would if it were given a processor
+};
+/// The system's number of the calling thread.
+int this_thread_number() noexcept;
+/// Of another thread of this process; nullopt: gone, or not to be known. Takes some microseconds.
+std::optional<ThreadState> look_at_thread(int number) noexcept;
 
 /// Opaque; 0 is none.
 using ThreadHandle = std::uintptr_t;

@@ -7,7 +7,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "sched/handoff.hpp"
+#include "exec/hold.hpp"
+#include "machine/frame_heap.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/seats.hpp"
 #include "sched/worker.hpp"
@@ -29,6 +30,7 @@ Surroundings apart(Surroundings surroundings) noexcept {
 Refuge::Refuge(RuntimeCore& its_core, Worker& any, const Surroundings& surroundings)
     : core(its_core),
       seat(*acquire_seat_apart()),
+      heap(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime(seat, any, apart(surroundings), its_core.options().stack_size) {}
 
 Refuge::~Refuge() {
@@ -40,7 +42,7 @@ Crew::~Crew() { end(true); }
 
 // --- sending ---
 
-bool Crew::send(Worker& worker, std::uint32_t lent) noexcept {
+bool Crew::send(Worker& worker, std::uint32_t hold, std::uint64_t poll) noexcept {
   Refuge* refuge = take_idle();
   if (refuge == nullptr) refuge = start_one();
   if (refuge == nullptr) {
@@ -48,7 +50,8 @@ bool Crew::send(Worker& worker, std::uint32_t lent) noexcept {
     return false;
   }
   refuge->job = &worker;
-  refuge->lent = lent;
+  refuge->hold = hold;
+  refuge->poll = poll;
   // Release. Pairs: serve. Publishes: the job.
   refuge->word.store(Refuge::kSent, std::memory_order_release);  // M32
   machine::unpark(refuge->word);
@@ -91,7 +94,9 @@ void Crew::thread_body(void* raw) noexcept {
     // A thread without a name works as well.
   }
   machine::want_precise_timers();
+  machine::this_thread().heap = refuge.heap.get();
   core.crew().wait_for_jobs(refuge);
+  machine::this_thread().heap = nullptr;
   core.release();
 }
 
@@ -132,18 +137,23 @@ void Crew::wait_for_jobs(Refuge& first) noexcept {
 
 bool Crew::take_over(Refuge& refuge, Worker& worker) noexcept {
   Seat& seat = worker.seat();
-  if (!Hold::begin_taking(seat, refuge.lent)) return false;
-  Executor& away = worker.runtime().running();
-  if (!worker.runtime().hand_over(refuge.runtime)) {
-    Hold::give_up_taking(seat, refuge.lent);
+  ExecutorRuntime& runtime = worker.runtime();
+  if (!Hold::begin_taking(seat, refuge.hold)) return false;
+  // A lender has promised to be out; of anybody else we must know it.
+  const bool out =
+      Hold::is_lent(refuge.hold) || (machine::barrier_everywhere() && runtime.in_user_code() &&
+                                     seat.polls.load(std::memory_order_relaxed) == refuge.poll);
+  if (!out || !runtime.hand_over(refuge.runtime)) {
+    Hold::give_up_taking(seat, refuge.hold);
     refused_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
   refuge.runtime.serve_for(worker);
-  Hold::finish_taking(seat, refuge.lent);
+  Atomic<ExecutorRuntime*>& mail = runtime.mail();
+  Hold::finish_taking(seat, refuge.hold);
   handoffs_.fetch_add(1, std::memory_order_relaxed);
-  // Release. Pairs: Worker::pick_up. Publishes: the refuge. From here on it is the other thread's.
-  away.refuge.store(&refuge.runtime, std::memory_order_release);  // M31
+  // Release. Pairs: come_in_late. Publishes: the refuge. From here on it is the other thread's.
+  mail.store(&refuge.runtime, std::memory_order_release);  // M31
   return true;
 }
 
@@ -164,15 +174,14 @@ void Crew::finish_bound(Refuge& refuge) noexcept {
     }
     if (refuge.runtime.weak_count() == 0) break;
     // The park protocol of idle.hpp, with nobody to count us.
-    seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);  // M7
-    while (seat.classes.load(std::memory_order_seq_cst) == 0 &&    // M7
+    seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);         // M7
+    while (seat.classes.load(std::memory_order_seq_cst) == 0 &&           // M7
            seat.park.load(std::memory_order_acquire) == Seat::kAsleep) {  // M8
       machine::park(seat.park, Seat::kAsleep, kForever);
     }
     seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);  // M8
   }
-  machine::take_requests_from(nullptr);
-  machine::this_thread().runtime = nullptr;
+  Worker::settle_out();
   // The last task may have ended here.
   core_.worker_rests();
 }

@@ -17,6 +17,7 @@
 
 namespace paceline::core {
 
+class FrameHeap;
 class RuntimeCore;
 class Worker;
 
@@ -37,10 +38,13 @@ struct Refuge {
 
   RuntimeCore& core;
   Seat& seat;
+  const std::unique_ptr<FrameHeap, void (*)(FrameHeap*) noexcept>
+      heap;  // of the thread it began with
   ExecutorRuntime runtime;
   Atomic<std::uint32_t> word{kIdle};
   Worker* job = nullptr;   // null: the end
-  std::uint32_t lent = 0;  // the job's hold word
+  std::uint32_t hold = 0;  // the job's hold word,
+  std::uint64_t poll = 0;  // and the poll that is to lose it
   Refuge* next_idle = nullptr;
 };
 
@@ -51,12 +55,12 @@ class Crew {
 
   static constexpr std::size_t kMax = 64;
 
-  /// Lets a spare thread take `worker` over if it is still lent as in `lent`. False: there is none,
-  /// and none can be started. The monitor.
-  bool send(Worker& worker, std::uint32_t lent) noexcept;
+  /// Lets a spare thread take `worker` over from its poll with that number, if the hold word is
+  /// still `hold`. False: there is no spare thread and none can be started. The monitor.
+  bool send(Worker& worker, std::uint32_t hold, std::uint64_t poll) noexcept;
 
-  /// What a thread does that has lost its worker: it serves its refuge until nothing is bound to the
-  /// thread any more, then waits for a job, and so on. Returns when the runtime ends.
+  /// What a thread does that has lost its worker: it serves its refuge until nothing is bound to
+  /// the thread any more, then waits for a job, and so on. Returns when the runtime ends.
   void serve() noexcept;
 
   /// Lets the threads that wait end, and those that will; then joins or detaches the spare ones.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "sched/idle.hpp"
 
+#include "exec/hold.hpp"
 #include "machine/machine.hpp"
-#include "sched/handoff.hpp"
 #include "sched/monitor.hpp"
 
 namespace paceline::core {

@@ -52,9 +52,6 @@ struct Seat : Port {
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
   Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
   Atomic<Worker*> worker{nullptr};
-  // Who may touch the worker's runtime: see handoff.hpp. A count of its threads, and kHeld, kLent or
-  // kTaken.
-  Atomic<std::uint32_t> hold{0};
 
   Seat* next_recycled = nullptr;
 

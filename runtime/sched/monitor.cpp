@@ -3,9 +3,7 @@
 
 #include <algorithm>
 
-#include <spdlog/fmt/fmt.h>
-
-#include "sched/handoff.hpp"
+#include "exec/hold.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"
 
@@ -27,6 +25,8 @@ constexpr Nanos kLinger = 20 * kMillisecond;
 // A worker that is lent while something waits changes its thread after so long: many times what the
 // calls that are no trouble take, a few times what the change costs.
 constexpr Nanos kLentAtMost = 50 * kMicrosecond;
+// What a thread does is judged by what it did for so long.
+constexpr Nanos kWeighFor = 500 * kMicrosecond;
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 
 /// Is anything ready for this worker that nobody has begun?
@@ -42,9 +42,11 @@ bool something_waits(Worker& worker) noexcept {
 
 }  // namespace
 
-Monitor::Monitor(RuntimeCore& core, Nanos slice)
+Monitor::Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after)
     : core_(core),
       slice_(std::max(slice, kSliceMin)),
+      handoff_after_(handoff_after),
+      name_(core.options().name + "/monitor"),
       seen_(core.worker_count()),
       word_(core.hub().monitor) {}
 
@@ -65,11 +67,7 @@ void Monitor::rouse(Atomic<std::uint32_t>& word) noexcept {
 
 void Monitor::thread_body(void* raw) noexcept {
   auto& self = *static_cast<Monitor*>(raw);
-  try {
-    machine::name_this_thread(fmt::format("{}/monitor", self.core_.options().name));
-  } catch (...) {
-    // A thread without a name works as well.
-  }
+  machine::name_this_thread(self.name_);
   machine::want_precise_timers();
   machine::want_prompt_wakeups();
   self.run();
@@ -97,7 +95,7 @@ void Monitor::run() noexcept {
     word_.exchange(how, std::memory_order_seq_cst);  // M30
     if (next == kForever && anybody_awake()) next = now + slice_ / 2;
     if (!let_go_.load(std::memory_order_seq_cst)) machine::park(word_, how, next);  // M30
-    word_.store(kAwake, std::memory_order_seq_cst);                                     // M30
+    word_.store(kAwake, std::memory_order_seq_cst);                                 // M30
   }
 }
 
@@ -151,6 +149,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.poll = poll;
     seen.since = follows ? seen.since + slice_ : now;
     seen.asked = false;
+    seen.asked_at = seen.weighed_at = 0;
     if (!follows) {
       moving_ = true;
       return;
@@ -170,8 +169,44 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seat.ask(Ask::slice);
     seen.asked = true;
     seen.since = now - slice_;
+    if (seen.asked_at == 0) seen.asked_at = now;
   }
   next = std::min(next, now + slice_ / 2);
+  if (seen.asked_at != 0 && handoff_after_ != kForever) {
+    if (now - seen.asked_at >= handoff_after_) {
+      weigh(worker, seen, now, next);
+    } else {
+      next = std::min(next, seen.asked_at + handoff_after_);
+    }
+  }
+}
+
+/// A task has answered no request for long: is it the task, or does the system not let it run?
+void Monitor::weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
+  const Seat& seat = worker.seat();
+  const std::uint32_t hold = seat.hold.load(std::memory_order_relaxed);
+  if (!Hold::is_held(hold)) return;
+  const auto state = machine::look_at_thread(worker.thread_number());
+  if (!state) return;
+  const Nanos over = now - seen.weighed_at;
+  const Nanos ran = state->cpu_time - seen.cpu_time;
+  const bool second_look = seen.weighed_at != 0;
+  seen.weighed_at = now;
+  seen.cpu_time = state->cpu_time;
+  if (!second_look) {
+    next = std::min(next, now + kWeighFor);
+    return;
+  }
+  // It computes, or it is blocked in the system. Ready to run and not running: starved, and another
+  // thread in its place would starve as well.
+  const bool computes = ran >= over / 8;
+  if (!computes && state->runnable) {
+    starved_.store(starved_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    next = std::min(next, now + kWeighFor);
+    return;
+  }
+  seen.asked_at = 0;  // from the beginning, should that fail
+  core_.crew().send(worker, hold, seen.poll);
 }
 
 void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
@@ -189,7 +224,7 @@ void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) n
     return;
   }
   seen.lent_since = 0;
-  core_.crew().send(worker, hold);
+  core_.crew().send(worker, hold, poll);
   next = std::min(next, now + slice_ / 2);
 }
 

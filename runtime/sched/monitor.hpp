@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/atomic.hpp"
@@ -35,8 +36,9 @@ class Worker;
 /// Workers read no clock for it.
 class Monitor {
  public:
-  /// `slice`: see runtime_options::slice.
-  Monitor(RuntimeCore& core, Nanos slice);
+  /// `slice`, `handoff_after`: see runtime_options. kForever: a task that answers no request keeps
+  /// its worker.
+  Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after);
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
   ~Monitor() { stop(); }
@@ -57,6 +59,8 @@ class Monitor {
 
   /// How often it looked. Any thread.
   std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
+  /// How often a task was left its core because the system did not let it run. Any thread.
+  std::uint64_t starved() const noexcept { return starved_.load(std::memory_order_relaxed); }
   std::uint64_t timers_fired() const noexcept {
     return timers_fired_.load(std::memory_order_relaxed);
   }
@@ -75,13 +79,17 @@ class Monitor {
     std::uint64_t poll = 0;
     std::uint32_t hold = 0;
     Nanos lent_since = 0;
-    Nanos since = 0;     // it runs at least so long
-    bool asked = false;  // to give way
+    Nanos since = 0;       // it runs at least so long
+    Nanos asked_at = 0;    // first asked to give way then; 0: not
+    Nanos weighed_at = 0;  // last looked at what its thread does then,
+    Nanos cpu_time = 0;    // and how long it had run by then
+    bool asked = false;    // just now
   };
 
   static void thread_body(void* self) noexcept;
   void run() noexcept;
   static void rouse(Atomic<std::uint32_t>& word) noexcept;
+  void weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   void look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool look(Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
@@ -89,6 +97,8 @@ class Monitor {
 
   RuntimeCore& core_;
   const Nanos slice_;
+  const Nanos handoff_after_;
+  const std::string name_;  // of its thread
   std::vector<Seen> seen_;
   Nanos quiet_ = 0;      // the present interval between looks that find nothing
   bool moving_ = false;  // some worker began a poll since the last look
@@ -97,6 +107,7 @@ class Monitor {
   Atomic<bool> let_go_{false};
   Atomic<std::uint64_t> looks_{0};
   Atomic<std::uint64_t> timers_fired_{0};
+  Atomic<std::uint64_t> starved_{0};
 };
 
 }  // namespace paceline::core

@@ -63,6 +63,20 @@ runtime_stats RuntimeCore::stats() const {
     all.workers.push_back(w);
     if (workers_[i]->pinned()) ++all.pinned_workers;
   }
+  crew_.each([&](const Refuge& refuge) {
+    const Counters& c = refuge.runtime.counters();
+    all.total.completed += c.completed.load(std::memory_order_acquire);  // M21
+    all.total.polls += value(refuge.seat.polls);
+    all.total.stack_waits += value(c.stack_waits);
+    all.total.weak_live += value(c.weak_live);
+    ++all.spare_threads;
+  });
+  all.handoffs = crew_.handoffs();
+  all.handoffs_refused = crew_.refused();
+  if (monitor_) {
+    all.starved = monitor_->starved();
+    all.monitor_looks = monitor_->looks();
+  }
   all.total.spawned += value(outside_spawned_) - forgotten;
   all.total.unhandled = value(unhandled_);
   all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;

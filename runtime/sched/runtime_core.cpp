@@ -71,6 +71,12 @@ runtime_options checked(runtime_options options) {
         fmt::format("runtime_options.slice is {} ns; use more than 0 and at most an hour",
                     options.slice.count()));
   }
+  if (options.handoff_after <= std::chrono::nanoseconds(0) ||
+      options.handoff_after > std::chrono::hours(1)) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options.handoff_after is {} ns; use more than 0 and at most an hour",
+                    options.handoff_after.count()));
+  }
   if (options.max_weak == 0 || options.max_weak > kWeakMax) {
     throw std::invalid_argument(
         fmt::format("runtime_options.max_weak is {}; use 1 to {}, or preemption_mode::off",
@@ -152,8 +158,10 @@ void RuntimeCore::start_workers() {
       runtime.worker().core().unhandled(promise);
     };
     surroundings_.foreign_waits = [](Worker& worker) noexcept { return !worker.inbox().empty(); };
-    if (options_.preemption == preemption_mode::off) surroundings_.max_weak = 0;
-    else surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
+    if (options_.preemption == preemption_mode::off)
+      surroundings_.max_weak = 0;
+    else
+      surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
     for (unsigned i = 0; i < count; ++i) {
       seats_.push_back(acquire_seat(*hub_, i));
       Worker::Plan plan;
@@ -171,7 +179,9 @@ void RuntimeCore::start_workers() {
           std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings_, std::move(plan)));
     }
     if (options_.preemption != preemption_mode::off) {
-      monitor_ = std::make_unique<Monitor>(*this, options_.slice.count());
+      machine::prepare_barriers();
+      monitor_ = std::make_unique<Monitor>(*this, options_.slice.count(),
+                                           hands_off() ? options_.handoff_after.count() : kForever);
     }
     for (; started < count; ++started) {
       retain();
@@ -214,6 +224,7 @@ void RuntimeCore::thread_body(void* raw) noexcept {
     // A thread without a name works as well.
   }
   if (worker.run()) core.crew().serve();
+  machine::this_thread().heap = nullptr;
   core.release();
 }
 

@@ -64,6 +64,10 @@ class RuntimeCore {
   /// Counts one task from an outside thread and admits it, or throws runtime_stopped. Its number
   /// among those.
   std::uint64_t admit_from_outside(const char* caller);
+  /// The same for a task's own children while the runtime may be stopping.
+  std::uint64_t count_from_outside() noexcept {
+    return outside_spawned_.fetch_add(1, std::memory_order_seq_cst) + 1;  // M21
+  }
   /// The admitted task could not be started.
   void forget_from_outside() noexcept;
   /// The seat for a task from elsewhere; `core` was asked for by the user. Any thread.

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
-#include "sched/handoff.hpp"
 #include "sched/runtime_core.hpp"
 
 namespace paceline::core {
@@ -42,7 +42,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       seat_(seat),
       hub_(hub),
       plan_(std::move(plan)),
-      heap_(FrameHeap::acquire(), &FrameHeap::recycle),
+      first_heap_(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime_(seat, *this, surroundings, plan_.stack_bytes),
       timers_(machine::now()),
       batch_(kBatchMax),
@@ -53,6 +53,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
 Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }  // M29
 
 bool Worker::run() noexcept {
+  machine::this_thread().heap = first_heap_.get();
   last_look_ = machine::now();
   return drive();
 }
@@ -60,16 +61,16 @@ bool Worker::run() noexcept {
 void Worker::settle_in() noexcept {
   machine::ThisThread& self = machine::this_thread();
   self.runtime = &runtime_;
-  self.heap = heap_.get();
+  self.hold = seat_.hold.load(std::memory_order_relaxed);
+  runtime_.receive_mail_at(self.mail);
   if (core_.options().preemption != preemption_mode::off) {
     machine::take_requests_from(&seat_.request);
   }
+  thread_number_.store(machine::this_thread_number(), std::memory_order_relaxed);
 }
 
 void Worker::settle_out() noexcept {
-  machine::ThisThread& self = machine::this_thread();
-  self.runtime = nullptr;
-  self.heap = nullptr;
+  machine::this_thread().runtime = nullptr;
   machine::take_requests_from(nullptr);
 }
 
@@ -86,7 +87,8 @@ bool Worker::drive() noexcept {
     // Called to search: do that first, so that nobody waits for a searcher that polls instead.
     if (called_) search();
     const ExecutorRuntime::Step step = runtime_.step(batch_);
-    if (step == ExecutorRuntime::Step::lost) [[unlikely]] return true;
+    if (step == ExecutorRuntime::Step::lost) [[unlikely]]
+      return true;
     look_after_time();
     if (take_from_inbox() || step == ExecutorRuntime::Step::more || own_work_visible()) continue;
     if (search()) continue;
@@ -102,33 +104,32 @@ bool Worker::drive() noexcept {
 // --- hand-off ---
 
 std::uint32_t Worker::set_down() noexcept {
-  runtime_.set_down();
-  settle_out();
+  runtime_.flush_freed();
+  machine::ThisThread& self = machine::this_thread();
+  self.runtime = nullptr;
+  machine::change_requests_to(nullptr);
   // Whatever becomes ready from now on is told to the monitor: see ask_to_give_way.
   seat_.run_class.store(Port::kOverdue, std::memory_order_relaxed);
-  const std::uint32_t lent = Hold::lend(seat_);
+  const std::uint32_t lent = Hold::lend(seat_, self.hold);
   if (seat_.classes.load(std::memory_order_seq_cst) != 0 || !inbox_.empty()) {  // M31
     Monitor::hurry(hub_);
   }
   return lent;
 }
 
-void Worker::pick_up(Executor& self, std::uint32_t lent) noexcept {
-  for (;;) {
-    if (Hold::reclaim(seat_, lent)) {
-      settle_in();
-      runtime_.pick_up(self);
+void Worker::pick_up(std::uint32_t lent) noexcept {
+  machine::ThisThread& self = machine::this_thread();
+  self.runtime = &runtime_;
+  self.hold = lent & ~Hold::kStates;
+  while (!Hold::reclaim(seat_, lent)) {
+    if (self.mail.load(std::memory_order_relaxed) != nullptr) {
+      runtime_.come_in().go_out();
       return;
     }
-    // Acquire. Pairs: Crew::take_over. Publishes: the refuge, with all that was moved there.
-    if (ExecutorRuntime* refuge = self.refuge.exchange(nullptr, std::memory_order_acq_rel)) {  // M31
-      machine::this_thread().runtime = refuge;
-      machine::take_requests_from(&refuge->port().request);
-      refuge->pick_up(self);
-      return;
-    }
-    machine::yield_thread();
+    machine::yield_thread();  // the takeover ends, or is given up
   }
+  machine::change_requests_to(&seat_.request);
+  runtime_.go_out();
 }
 
 void Worker::look_after_time() noexcept {
@@ -314,7 +315,7 @@ bool Worker::search() noexcept {
 
 /// Sleeps until there is a reason to run the loop again.
 void Worker::rest() noexcept {
-  heap_->flush();
+  machine::this_thread().heap->flush();
   Nanos now = machine::now();
   const std::uint64_t polls = epoch();
   if (polls != polls_at_rest_) {
@@ -356,7 +357,7 @@ void Worker::rest() noexcept {
 
 void Worker::trim() noexcept {
   trim_at_ = kForever;
-  heap_->trim(kKeepChunks);
+  machine::this_thread().heap->trim(kKeepChunks);
   for (TaskCollection& collection : seat_.collections) collection.trim();
   trim_shared_frames();
 }

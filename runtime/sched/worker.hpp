@@ -36,15 +36,22 @@ class Worker {
 
   /// The life of the thread it starts with; see drive.
   bool run() noexcept;
-  /// Runs the worker on the calling thread. False: the runtime lets its workers go. True: the thread
-  /// has lost the worker to another one and must not touch it any more.
+  /// Frames of the thread it starts with, whichever worker that drives later.
+  FrameHeap& first_heap() const noexcept { return *first_heap_; }
+  /// Runs the worker on the calling thread. False: the runtime lets its workers go. True: the
+  /// thread has lost the worker to another one and must not touch it any more.
   bool drive() noexcept;
 
   /// The poll that runs leaves the worker alone until it calls pick_up: another thread may take it
   /// over. Gives what pick_up wants. The worker's thread.
   std::uint32_t set_down() noexcept;
   /// The poll goes on: on the worker, or in the refuge of its thread.
-  void pick_up(Executor& self, std::uint32_t lent) noexcept;
+  void pick_up(std::uint32_t lent) noexcept;
+
+  /// The calling thread drives no worker any more.
+  static void settle_out() noexcept;
+  /// The system's number of the thread that drives it.
+  int thread_number() const noexcept { return thread_number_.load(std::memory_order_relaxed); }
 
   ExecutorRuntime& runtime() noexcept { return runtime_; }
   const ExecutorRuntime& runtime() const noexcept { return runtime_; }
@@ -70,7 +77,6 @@ class Worker {
   };
 
   void settle_in() noexcept;
-  static void settle_out() noexcept;
   void look_after_time() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;
@@ -97,7 +103,7 @@ class Worker {
   Seat& seat_;
   Hub& hub_;
   const Plan plan_;
-  const std::unique_ptr<FrameHeap, void (*)(FrameHeap*) noexcept> heap_;
+  const std::unique_ptr<FrameHeap, void (*)(FrameHeap*) noexcept> first_heap_;
   ExecutorRuntime runtime_;
   TimerWheel timers_;
   Inbox inbox_;
@@ -116,6 +122,7 @@ class Worker {
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
   Atomic<bool> pinned_{false};
+  Atomic<int> thread_number_{0};
 };
 
 }  // namespace paceline::core

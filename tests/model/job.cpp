@@ -27,6 +27,9 @@ constexpr NamedMutant kMutants[] = {
     {"end_by_store", Mutant::end_by_store},
     {"announce_stay_late", Mutant::announce_stay_late},
     {"forget_spent_stay", Mutant::forget_spent_stay},
+    {"come_in_blindly", Mutant::come_in_blindly},
+    {"take_without_look", Mutant::take_without_look},
+    {"reclaim_by_store", Mutant::reclaim_by_store},
 };
 
 // A search that has kept so many states is cut off. By number and not by time, so that the same
@@ -194,8 +197,9 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {wake_model(),  summary_model(), park_model(),
-                                         steal_model(), join_model(),    stay_model()};
+  static const std::vector<Model> all = {wake_model(),   summary_model(), park_model(),
+                                         steal_model(),  join_model(),    stay_model(),
+                                         handoff_model()};
   return all;
 }
 

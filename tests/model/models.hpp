@@ -14,6 +14,7 @@ Model park_model();
 Model steal_model();
 Model join_model();
 Model stay_model();
+Model handoff_model();
 
 const std::vector<Model>& all_models();
 

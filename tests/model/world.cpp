@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "exec/executor_runtime.hpp"
+#include "sched/monitor.hpp"
 
 namespace model {
 
@@ -135,6 +136,13 @@ void ExecutorRuntime::wake_home(Slot&) noexcept {
   model::fail("nobody but a home worker completes as one");
 }
 
+ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
+  model::fail("no thread here drives a worker");
+  return *this;
+}
+
+void Monitor::rouse(Atomic<std::uint32_t>&) noexcept { model::fail("no worker is lent here"); }
+
 }  // namespace paceline::core
 
 // The machine seam, as far as the code under the models asks for it.
@@ -159,6 +167,9 @@ void unpark_all(Atomic<std::uint32_t>& word) noexcept {
 int current_cpu() noexcept { return -1; }
 void relax() noexcept { model::pause_here("relax"); }
 void yield_thread() noexcept { model::pause_here("yield"); }
+
+// Nobody here is a worker's thread.
+constinit thread_local ThisThread this_thread_record;
 
 ThisThread& this_thread() noexcept {
   const unsigned current = model::crew().inside() ? model::crew().current() : model::Crew::kMost;

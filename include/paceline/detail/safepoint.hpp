@@ -37,7 +37,6 @@ class BlockingScope {
   BlockingScope& operator=(const BlockingScope&) = delete;
 
  private:
-  void* executor_;
   void* worker_ = nullptr;
   std::uint32_t lent_ = 0;
 };

@@ -19,6 +19,7 @@ runtime_options abandoning(std::size_t count) {
   runtime_options options = workers(count);
   options.name = "impatient";
   options.on_shutdown = shutdown_policy::abandon;
+  options.preemption = preemption_mode::off;  // a hog keeps its worker: that is what is abandoned
   options.shutdown_deadline = std::chrono::milliseconds(20);
   return options;
 }

@@ -73,9 +73,14 @@ class Desk {
     return counter.load(std::memory_order_relaxed);
   }
 
+  /// True if nothing is left to poll.
+  bool step(unsigned budget) {
+    return runtime_.step(budget) == core::ExecutorRuntime::Step::drained;
+  }
+
   /// Steps until nothing is ready.
   void run_dry() {
-    while (!runtime_.step(64)) {
+    while (!step(64)) {
     }
   }
 

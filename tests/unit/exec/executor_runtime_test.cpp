@@ -76,12 +76,12 @@ TEST_CASE("a step polls as many tasks as its budget and says when nothing is lef
   Desk desk;
   std::string log;
   for (int i = 0; i < 5; ++i) desk.spawn(say(log, 'x', 1));
-  REQUIRE_FALSE(desk.runtime().step(2));
+  REQUIRE_FALSE(desk.step(2));
   REQUIRE(log == "xx");
-  REQUIRE_FALSE(desk.runtime().step(3));
+  REQUIRE_FALSE(desk.step(3));
   REQUIRE(log == "xxxxx");
-  REQUIRE(desk.runtime().step(1));
-  REQUIRE(desk.runtime().step(0) == false);  // without budget nothing is known
+  REQUIRE(desk.step(1));
+  REQUIRE(desk.step(0) == false);  // without budget nothing is known
   REQUIRE(desk.runtime().ready_estimate() == 0);
   REQUIRE(desk.runtime().port().polls == 5);
   REQUIRE(desk.runtime().counters().completed == 5);
@@ -104,7 +104,7 @@ TEST_CASE("with every class ready a round gives them 32, 16, 8, 4, 2 and 1 polls
     for (int t = 0; t < 3; ++t) desk.spawn(say(logs[c], 'x', 1'000), c);
   }
   for (std::size_t round = 1; round <= 5; ++round) {
-    REQUIRE_FALSE(desk.runtime().step(63));
+    REQUIRE_FALSE(desk.step(63));
     for (unsigned c = 0; c < 6; ++c) REQUIRE(logs[c].size() == round * (32u >> c));
   }
   desk.run_dry();
@@ -116,7 +116,7 @@ TEST_CASE("classes share in the same ratio when only some are ready") {
   std::string background;
   desk.spawn(say(standard, 'x', 1'000), 3);
   desk.spawn(say(background, 'x', 1'000), 5);
-  REQUIRE_FALSE(desk.runtime().step(500));
+  REQUIRE_FALSE(desk.step(500));
   REQUIRE(standard.size() == 400);
   REQUIRE(background.size() == 100);
   desk.run_dry();
@@ -127,11 +127,11 @@ TEST_CASE("a class that becomes ready late does not wait for more than a round")
   std::string urgent;
   std::string background;
   desk.spawn(say(background, 'x', 10'000), 5);
-  REQUIRE_FALSE(desk.runtime().step(1'000));
+  REQUIRE_FALSE(desk.step(1'000));
   for (int i = 0; i < 20; ++i) {
     const std::size_t before = background.size();
     desk.spawn(say(urgent, 'x', 1), 0);
-    while (urgent.size() <= static_cast<std::size_t>(i)) desk.runtime().step(1);
+    while (urgent.size() <= static_cast<std::size_t>(i)) desk.step(1);
     REQUIRE(background.size() - before <= 1);
   }
   desk.run_dry();
@@ -184,7 +184,7 @@ TEST_CASE("a stolen task that waits goes home and is not looked after here any m
   paceline::detail::complete(*gate);
   REQUIRE(page.notified == bit(group.bit_index(slot)));  // at home, by RMW: we are not its worker
   REQUIRE(victim.port.remote_wakes == 1);
-  REQUIRE(desk.runtime().step(10));
+  REQUIRE(desk.step(10));
   REQUIRE(log == "<");
   // Taken again, it ends.
   REQUIRE(page.steal(~Word{0}) != 0);

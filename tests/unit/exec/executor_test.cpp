@@ -38,7 +38,7 @@ TEST_CASE("tasks run on a stack of their own and every batch on the same one") {
   desk.spawn(note_stack(seen, 10));
   desk.spawn(note_stack(seen, 10));
   const std::uintptr_t outside = here_on_the_stack();
-  for (int batch = 0; batch < 30; ++batch) desk.runtime().step(1);
+  for (int batch = 0; batch < 30; ++batch) desk.step(1);
   REQUIRE(seen.size() == 20);
   for (const std::uintptr_t inside : seen) {
     REQUIRE(distance(inside, outside) > Desk::kStack);

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+// Entry: the way from user code into the runtime of the calling worker.
+// Flow rooms: spawn, suspend, wake, preempt. The worker's thread.
+// It must never be held across user code or a switch of stacks by anything but its own scope.
+// Proof: tests/model/handoff_model.cpp, tests/unit/api/blocking_test.cpp.
+#pragma once
+
+#include "exec/executor_runtime.hpp"
+#include "machine/machine.hpp"
+
+namespace paceline::core {
+
+/// User code runs again when it ends. While one lives the worker keeps its thread. Nests. Only for
+/// functions that coroutines call and never inline.
+class Entry {
+ public:
+  Entry() noexcept : runtime_(machine::this_thread_record.runtime) {
+    if (runtime_ == nullptr || !machine::this_thread_record.out) return;
+    runtime_ = &runtime_->come_in();
+    from_user_code_ = true;
+  }
+  /// With a current task. Throws std::logic_error, naming `what`, if there is none.
+  explicit Entry(const char* what) : Entry() {
+    if (runtime_ == nullptr || runtime_->current() == nullptr) throw_no_task(what);
+  }
+  ~Entry() {
+    if (!from_user_code_) return;
+    // Asked again: a parked stack may have gone on in another runtime.
+    if (ExecutorRuntime* now = machine::this_thread().runtime) now->go_out();
+  }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  /// Null on threads that are no workers.
+  ExecutorRuntime* get() const noexcept { return runtime_; }
+  ExecutorRuntime& operator*() const noexcept { return *runtime_; }
+  ExecutorRuntime* operator->() const noexcept { return runtime_; }
+  explicit operator bool() const noexcept { return runtime_ != nullptr; }
+
+ private:
+  [[noreturn]] static void throw_no_task(const char* what);
+
+  ExecutorRuntime* runtime_;
+  bool from_user_code_ = false;
+};
+
+/// Is the calling thread a worker?
+inline bool on_worker() noexcept { return machine::this_thread_record.runtime != nullptr; }
+
+}  // namespace paceline::core
