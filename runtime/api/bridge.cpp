@@ -66,29 +66,32 @@ void suspend_current(ExecutorRuntime& runtime, Suspension& where,
 }  // namespace
 
 bool suspend_at(Suspension& where, std::coroutine_handle<> frame) {
-  const core::Entry runtime(where.ops->what);
+  core::Entry runtime(where.ops->what);
   if (runtime->stop_requested(*runtime->current()->root)) return false;
   suspend_current(*runtime, where, frame);
+  runtime.stay();
   return true;
 }
 
 void suspend_regardless(Suspension& where, std::coroutine_handle<> frame) {
-  const core::Entry runtime(where.ops->what);
+  core::Entry runtime(where.ops->what);
   suspend_current(*runtime, where, frame);
+  runtime.stay();
 }
 
 void suspend_yielding(std::coroutine_handle<> frame) {
-  const core::Entry runtime("yield");
+  core::Entry runtime("yield");
   Slot& slot = *runtime->current();
   slot.resume = frame.address();
   slot.waiting = nullptr;
   runtime->set_outcome(Outcome::yielded);
+  runtime.stay();
 }
 
 bool stop_requested() noexcept {
-  const core::Entry runtime;
-  if (!runtime || runtime->current() == nullptr) return false;
-  return runtime->stop_requested(*runtime->current()->root);
+  // Without an Entry: nothing is read that a takeover changes.
+  const core::machine::ThisThread& self = core::machine::this_thread_record;
+  return self.task != nullptr && self.runtime->stop_requested(*self.task->root);
 }
 
 void require_task(const char* what) { const core::Entry runtime(what); }
@@ -101,6 +104,7 @@ bool post_transfer(std::coroutine_handle<> next) noexcept {
 void not_suspended() noexcept {
   const core::Entry runtime;
   runtime->set_outcome(Outcome::none);
+  runtime->go_out();  // suspending it had stayed inside
 }
 
 // --- foreign awaitables ---
@@ -197,8 +201,9 @@ std::int64_t deadline_after(std::int64_t delay_ns) noexcept {
 }
 
 bool sleep_suspend(TimerNode& node, std::coroutine_handle<> frame) {
-  const core::Entry runtime(node.ops->what);
+  core::Entry runtime(node.ops->what);
   if (!suspend_at(node, frame)) return false;
+  runtime.stay();
   if (node.deadline_ns == kNever) return true;  // only a stop request ends it
   if (node.deadline_ns == -kNever || node.deadline_ns <= core::machine::now()) {
     suspend_yielding(frame);

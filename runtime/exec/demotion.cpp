@@ -111,7 +111,8 @@ void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
 
 /// What belongs to the poll and not to the runtime goes into the executor, and back.
 void ExecutorRuntime::set_aside(Executor& self) noexcept {
-  self.task = std::exchange(current_, nullptr);
+  self.task = current_;
+  set_current(nullptr);
   self.outcome = std::exchange(outcome_, Outcome::none);
   self.waits_on_stack = std::exchange(waits_on_stack_, false);
   self.posted = std::exchange(posted_, nullptr);
@@ -120,7 +121,7 @@ void ExecutorRuntime::set_aside(Executor& self) noexcept {
 
 void ExecutorRuntime::take_up(Executor& self) noexcept {
   running_ = &self;
-  current_ = self.task;
+  set_current(self.task);
   outcome_ = self.outcome;
   waits_on_stack_ = self.waits_on_stack;
   posted_ = std::exchange(self.posted, nullptr);
@@ -248,7 +249,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     return Rest::elsewhere;
   }
   now.running_ = &below;
-  now.current_ = nullptr;
+  now.set_current(nullptr);
   now.outcome_ = Outcome::none;
   now.budget_ = std::min(now.budget_, 1u);
   if (executor.standing == Standing::at_rest) {

@@ -26,10 +26,14 @@ class Entry {
   ~Entry() {
     if (!from_user_code_) return;
     // Asked again: a parked stack may have gone on in another runtime.
-    if (ExecutorRuntime* now = machine::this_thread().runtime) now->go_out();
+    if (ExecutorRuntime* now = machine::this_thread_record.runtime) now->go_out();
   }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
+
+  /// The task is suspended: user code has no more to do but to return to the runtime, which need
+  /// not be told that it comes in. If it does more, that cannot be handed off.
+  void stay() noexcept { from_user_code_ = false; }
 
   /// Null on threads that are no workers.
   ExecutorRuntime* get() const noexcept { return runtime_; }

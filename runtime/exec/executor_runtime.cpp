@@ -132,7 +132,7 @@ struct ExecutorRuntime::PollHost {
       bump(before.port_.polls);
       if (Executor::of(slot->resume) != nullptr) [[unlikely]]
         return run_parked(self, *slot);
-      before.current_ = slot;
+      before.set_current(slot);
       before.outcome_ = Outcome::none;
     }
     resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
@@ -142,14 +142,14 @@ struct ExecutorRuntime::PollHost {
         std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
     if (root.done()) return Rest::finished;
     if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(*slot);
-    now.current_ = nullptr;
+    now.set_current(nullptr);
     return now.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
   }
   void finish(Slot& slot) noexcept {
     // The body is over: what its arguments' destructors do is done outside the task, here as when a
     // joiner frees the frame.
     ExecutorRuntime& now = runtime();
-    now.current_ = nullptr;
+    now.set_current(nullptr);
     core::finish(now, slot);
   }
   void rearm(Slot& slot) noexcept { runtime().rearm(slot); }

@@ -108,9 +108,14 @@ class ExecutorRuntime {
   /// User code has come back, or calls. The runtime of the calling thread from here on: this one,
   /// or the refuge if it has lost this one. The thread that went out.
   ExecutorRuntime& come_in() noexcept {
-    machine::this_thread_record.out = false;
+    machine::ThisThread& self = machine::this_thread_record;
+    if (!self.out) return *self.runtime;  // it has stayed inside
+    self.out = false;
     return Hold::come_in(port_, machine::this_thread_record.hold) ? *this : come_in_late();
   }
+  /// The hold word is not as the calling thread left it: waits until it is again, or for the
+  /// refuge.
+  ExecutorRuntime& come_in_late() noexcept;
   /// Frees what is kept for the end of the step.
   void flush_freed() noexcept;
   /// Where the thread that drives this runtime is told that it has lost it.
@@ -134,7 +139,7 @@ class ExecutorRuntime {
   Slot* current() const noexcept { return current_; }
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
   /// The task that runs now lives in another slot from now on.
-  void move_current(Slot& to) noexcept { current_ = &to; }
+  void move_current(Slot& to) noexcept { set_current(&to); }
   /// Resumes `next` when the present resumption has returned. False: no memory to remember it.
   bool post_transfer(std::coroutine_handle<> next) noexcept;
 
@@ -216,7 +221,6 @@ class ExecutorRuntime {
   void put_back(Slot& slot) noexcept;
 
   // demotion.cpp
-  ExecutorRuntime& come_in_late() noexcept;
   static Rest run_parked(Executor& below, Slot& claimed) noexcept;
   static void park(Executor& self, Standing standing) noexcept;
   void set_aside(Executor& self) noexcept;
@@ -238,6 +242,10 @@ class ExecutorRuntime {
   void vacate_own(Executor& executor) noexcept;
   void leave_slot(Slot& slot) noexcept;
   void destroy(Executor& executor) noexcept;
+  void set_current(Slot* slot) noexcept {
+    current_ = slot;
+    machine::this_thread_record.task = slot;
+  }
   void note_class(unsigned class_index) noexcept {
     port_.run_class.store(class_index, std::memory_order_relaxed);
   }

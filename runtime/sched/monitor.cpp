@@ -27,6 +27,7 @@ constexpr Nanos kLinger = 20 * kMillisecond;
 constexpr Nanos kLentAtMost = 50 * kMicrosecond;
 // What a thread does is judged by what it did for so long.
 constexpr Nanos kWeighFor = 500 * kMicrosecond;
+constexpr Nanos kSpawnerGets = 10;
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 
 /// Is anything ready for this worker that nobody has begun?
@@ -169,14 +170,22 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seat.ask(Ask::slice);
     seen.asked = true;
     seen.since = now - slice_;
-    if (seen.asked_at == 0) seen.asked_at = now;
+    if (seen.asked_at == 0) {
+      seen.asked_at = now;
+      seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
+    }
   }
   next = std::min(next, now + slice_ / 2);
   if (seen.asked_at != 0 && handoff_after_ != kForever) {
-    if (now - seen.asked_at >= handoff_after_) {
+    // A task that spawns does what it is there for, and others may take what it spawns: without its
+    // worker it would be slower at it.
+    const bool spawns =
+        worker.runtime().counters().spawned.load(std::memory_order_relaxed) != seen.spawned;
+    const Nanos until = saturating_add(seen.asked_at, handoff_after_ * (spawns ? kSpawnerGets : 1));
+    if (now >= until) {
       weigh(worker, seen, now, next);
     } else {
-      next = std::min(next, seen.asked_at + handoff_after_);
+      next = std::min(next, until);
     }
   }
 }

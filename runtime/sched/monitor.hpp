@@ -79,11 +79,12 @@ class Monitor {
     std::uint64_t poll = 0;
     std::uint32_t hold = 0;
     Nanos lent_since = 0;
-    Nanos since = 0;       // it runs at least so long
-    Nanos asked_at = 0;    // first asked to give way then; 0: not
-    Nanos weighed_at = 0;  // last looked at what its thread does then,
-    Nanos cpu_time = 0;    // and how long it had run by then
-    bool asked = false;    // just now
+    Nanos since = 0;            // it runs at least so long
+    Nanos asked_at = 0;         // first asked to give way then; 0: not
+    std::uint64_t spawned = 0;  // by the worker until then
+    Nanos weighed_at = 0;       // last looked at what its thread does then,
+    Nanos cpu_time = 0;         // and how long it had run by then
+    bool asked = false;         // just now
   };
 
   static void thread_body(void* self) noexcept;

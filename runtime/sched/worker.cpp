@@ -107,6 +107,7 @@ std::uint32_t Worker::set_down() noexcept {
   runtime_.flush_freed();
   machine::ThisThread& self = machine::this_thread();
   self.runtime = nullptr;
+  self.task = nullptr;
   machine::change_requests_to(nullptr);
   // Whatever becomes ready from now on is told to the monitor: see ask_to_give_way.
   seat_.run_class.store(Port::kOverdue, std::memory_order_relaxed);
@@ -123,12 +124,13 @@ void Worker::pick_up(std::uint32_t lent) noexcept {
   self.hold = lent & ~Hold::kStates;
   while (!Hold::reclaim(seat_, lent)) {
     if (self.mail.load(std::memory_order_relaxed) != nullptr) {
-      runtime_.come_in().go_out();
+      runtime_.come_in_late().go_out();
       return;
     }
     machine::yield_thread();  // the takeover ends, or is given up
   }
   machine::change_requests_to(&seat_.request);
+  self.task = runtime_.current();
   runtime_.go_out();
 }
 
