@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-# Proves what people and scripts rely on in coretest: the ten scenarios are listed, a wrong command
+# Proves what people and scripts rely on in coretest: the scenarios are listed, a wrong command
 # line says what is wrong and ends with 2, each verdict has its exit code, a hang shows the state of
 # the runtime, a printed replay string runs the same again, and every line of a report is JSON.
 # An installation finds its probed twins wherever it was moved.
@@ -17,8 +17,8 @@ import threading
 import time
 
 CORETEST, TWINS_FROM_BIN = sys.argv[1:]
-SCENARIOS = ["sleepers", "ring", "wake-storm", "wake-late", "park-edge", "spawn-flood", "fork-join",
-             "steal", "timers", "shutdown"]
+SCENARIOS = ["sleepers", "hog", "ring", "wake-storm", "wake-late", "park-edge", "spawn-flood",
+             "fork-join", "steal", "preempt-mix", "blocking", "timers", "shutdown", "stacks"]
 # What is wrong, and what the message must say about it.
 USAGE_ERRORS = [
     (["--bogus"], "see coretest --help"),
@@ -90,10 +90,10 @@ def expect_code(code, start, *arguments):
     return ended, records
 
 
-def the_list_has_ten_scenarios():
+def the_list_has_every_scenario():
     listed = run("--list")
     names = [line.split()[1] for line in listed.stdout.splitlines()]
-    check(listed.returncode == 0 and names == SCENARIOS, f"--list shows the ten: {names}")
+    check(listed.returncode == 0 and names == SCENARIOS, f"--list shows them all: {names}")
 
 
 def a_wrong_command_line_ends_with_2():
@@ -217,7 +217,7 @@ def a_moved_installation_finds_its_twins():
     check(whole.returncode == 0, f"with its twins it runs: {whole.returncode}, {whole.stderr}")
 
 
-the_list_has_ten_scenarios()
+the_list_has_every_scenario()
 a_wrong_command_line_ends_with_2()
 header = run_with_report("--scenario", "fork-join", "--duration", "0.1", "--timeout", "100")[1][0]
 a_replay_runs_the_same_again()

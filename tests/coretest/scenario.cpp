@@ -9,9 +9,12 @@ namespace coretest {
 
 namespace {
 
-constexpr std::array<Scenario, 10> kScenarios = {{
+constexpr std::array<Scenario, 14> kScenarios = {{
     {"C01", "sleepers", "staggered sleepers: all end, no sleep is short, the last ends in time", 1,
      &run_sleepers},
+    {"C02", "hog",
+     "hogs on every worker, polite ones and not: sleepers beside them keep their time", 1,
+     &run_hog},
     {"C03", "ring", "tokens in rings of 2 to 4096 tasks: one token each, in order; cost per hop", 1,
      &run_ring},
     {"C04", "wake-storm",
@@ -27,10 +30,17 @@ constexpr std::array<Scenario, 10> kScenarios = {{
      1, &run_fork_join},
     {"C09", "steal", "all work on one worker: the others help, and a task behind a long poll runs",
      2, &run_steal},
+    {"C10", "preempt-mix",
+     "tasks that give way, wait on their stacks and yield: the sequential sum", 1,
+     &run_preempt_mix},
+    {"C11", "blocking", "the same with blocked threads: each worker changes hands, never is in two",
+     1, &run_blocking},
     {"C12", "timers", "sleeps set, cancelled and set again: never early, each ends once, in time",
      1, &run_timers},
     {"C16", "shutdown", "runtimes built and destroyed at random moments: nothing leaks or hangs", 1,
      &run_shutdown},
+    {"C19", "stacks", "thousands of stacks wait at once: each keeps what is on it, and comes back",
+     1, &run_stacks},
 }};
 
 }  // namespace

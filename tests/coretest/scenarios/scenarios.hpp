@@ -7,6 +7,7 @@ namespace coretest {
 class Context;
 
 void run_sleepers(Context& context);
+void run_hog(Context& context);
 void run_ring(Context& context);
 void run_wake_storm(Context& context);
 void run_wake_late(Context& context);
@@ -14,7 +15,10 @@ void run_park_edge(Context& context);
 void run_spawn_flood(Context& context);
 void run_fork_join(Context& context);
 void run_steal(Context& context);
+void run_preempt_mix(Context& context);
+void run_blocking(Context& context);
 void run_timers(Context& context);
 void run_shutdown(Context& context);
+void run_stacks(Context& context);
 
 }  // namespace coretest
