@@ -58,7 +58,8 @@ class Hold {
     port.inside.store(1, std::memory_order_relaxed);  // M31
     asm volatile("" ::: "memory");
     if (planted(Mutant::come_in_blindly)) return true;
-    return port.hold.load(std::memory_order_relaxed) == known;  // M31
+    // Acquire. Pairs: give_up_taking, whose thread may have looked at the runtime.
+    return port.hold.load(std::memory_order_acquire) == known;  // M31
   }
   static bool is_out(const Port& port) noexcept {
     if (planted(Mutant::take_without_look)) return true;

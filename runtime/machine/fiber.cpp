@@ -9,6 +9,7 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include "base/assert.hpp"
+#include "machine/machine.hpp"
 #include "machine/sanitizer.hpp"
 
 namespace paceline::core::machine {
@@ -24,11 +25,13 @@ struct ExceptionState {
   unsigned uncaught;
 };
 
-/// Not inlined, and behind a barrier: the accessor is declared const, so a compiler may believe
-/// that its address survives a switch.
+/// Asked of the C++ runtime once per thread. Not inlined, and behind a barrier, so that no compiler
+/// keeps the address of one thread for another.
 [[gnu::noinline]] ExceptionState& exception_state() noexcept {
   asm volatile("" ::: "memory");
-  return *reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+  void*& known = this_thread_record.exceptions;
+  if (known == nullptr) known = abi::__cxa_get_globals();
+  return *static_cast<ExceptionState*>(known);
 }
 
 /// The same for errno: an executor at rest may be taken over by another thread.

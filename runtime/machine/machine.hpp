@@ -57,6 +57,7 @@ struct ThisThread {
   // Of a thread that drives a worker: is it out in user code, the worker's hold word as this thread
   // left it, and where whoever takes the worker over says where the thread finds itself.
   bool out = false;
+  void* exceptions = nullptr;  // where the C++ runtime keeps this thread's; null: not asked yet
   Slot* task = nullptr;  // that runs here now
   std::uint32_t hold = 0;
   Atomic<ExecutorRuntime*> mail{nullptr};
