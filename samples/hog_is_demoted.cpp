@@ -31,10 +31,10 @@ paceline::task<std::vector<long>> ticks(int count) {
 /// Computes for `span`. The clock is read now and then only, the safepoint is asked often.
 void compute(Clock::duration span, bool safepoints) {
   const auto until = Clock::now() + span;
-  volatile int sink = 0;
+  volatile int sink = 0;  // so that the loop is not removed
   while (Clock::now() < until) {
     for (int i = 0; i < 20'000; ++i) {
-      sink = i;
+      sink = sink + i % 2;
       if (safepoints && i % 100 == 0) paceline::preempt_point();
     }
   }

@@ -92,7 +92,7 @@ bool exists(const fs::path& root, const Proof& proof) {
   return std::find(names.begin(), names.end(), proof.name) != names.end();
 }
 
-/// What issue 2 asks for, and no less.
+/// What the foundation promises, and no less.
 std::vector<std::string> required() {
   std::vector<std::string> ids;
   for (int i = 1; i <= 17; ++i) ids.push_back("W" + std::to_string(i));
