@@ -51,18 +51,21 @@ void runtime::dump_tasks(std::ostream& out) const {
     // between is kept by the state word like any wake during a poll.
     const char* state = "running";
     const char* waits_for = "";
+    const char* on_stack = "";
     if (slot.state.try_start() == core::Start::started) {
       state = slot.waiting == nullptr ? "ready" : "waiting";
       if (slot.waiting != nullptr) waits_for = slot.waiting->ops->what;
+      if (core::Executor::of(slot.resume) != nullptr) on_stack = ", on its stack";
       if (slot.state.pause()) core::notify(slot);
     } else if (StateWord::phase_of(slot.state.peek()) == Phase::vacant) {
       return;  // it ended while we looked
     }
     const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
-    out << fmt::format("task {:>6}  {:<7}  {:<16}  worker {:>3}  {:<20}{}{}\n",
+    out << fmt::format("task {:>6}  {:<7}  {:<16}  worker {:>3}  {:<20}{}{}{}\n",
                        slot.id.load(std::memory_order_relaxed), state,
                        to_string(static_cast<qos>(qos_class)), home,
-                       name == nullptr ? "" : name->text, *waits_for == 0 ? "" : " in ", waits_for);
+                       name == nullptr ? "" : name->text, *waits_for == 0 ? "" : " in ", waits_for,
+                       on_stack);
     ++live;
   });
   out << fmt::format("{} live tasks\n", live);

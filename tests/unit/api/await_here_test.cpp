@@ -30,6 +30,7 @@ auto deep(int depth, F&& f) -> decltype(f()) {
   if (depth == 0) return f();
   volatile char here[64] = {};
   here[0] = 1;
+  static_cast<void>(here[0]);
   return deep(depth - 1, f);
 }
 
