@@ -212,7 +212,10 @@ bool sleep_suspend(TimerNode& node, std::coroutine_handle<> frame) {
   core::Worker& worker = runtime->worker();
   worker.timers().arm(node);
   if (runtime->apart()) {
-    core::wake_seat(worker.seat(), core::Seat::kWoken);  // it may sleep, and past this deadline
+    // It may sleep, past this deadline. An RMW, because the look at the park word must not pass the
+    // wheel's next expiry, as the worker looks at that after it has published that it sleeps. M7
+    worker.seat().taken.fetch_add(0, std::memory_order_seq_cst);  // M7
+    core::wake_seat(worker.seat(), core::Seat::kWoken);
   } else {
     runtime->timer_armed();
   }

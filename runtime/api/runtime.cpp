@@ -53,6 +53,10 @@ void runtime::dump_tasks(std::ostream& out) const {
     const char* waits_for = "";
     const char* on_stack = "";
     if (slot.state.try_start() == core::Start::started) {
+      if (slot.frame.load(std::memory_order_relaxed) == nullptr) {
+        if (slot.state.pause()) core::notify(slot);  // it has become an executor's meanwhile
+        return;
+      }
       state = slot.waiting == nullptr ? "ready" : "waiting";
       if (slot.waiting != nullptr) waits_for = slot.waiting->ops->what;
       if (core::Executor::of(slot.resume) != nullptr) on_stack = ", on its stack";

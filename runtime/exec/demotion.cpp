@@ -10,6 +10,7 @@
 
 #include "base/assert.hpp"
 #include "exec/executor_runtime.hpp"
+#include "machine/machine.hpp"
 
 namespace paceline::core {
 
@@ -54,6 +55,8 @@ bool ExecutorRuntime::at_safepoint() noexcept {
   return true;
 }
 
+void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current_)); }
+
 bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(class_of(*current_)); }
 
 /// A fresh executor to go on with, and a slot for this one. A weak one has left its strong one
@@ -82,7 +85,9 @@ bool ExecutorRuntime::give_slot(Executor& executor, unsigned class_index) noexce
   if (executor.slot != nullptr && executor.slot_class == class_index) return true;
   Slot* slot = port_.collections[class_index].allocate_shared(Role::pinned);
   if (slot == nullptr) return false;
-  if (executor.slot != nullptr) vacate_own(executor);
+  // Claimed by whoever entered the executor by it: run_parked vacates it then.
+  if (executor.slot != nullptr && !executor.entered_by_slot) vacate_own(executor);
+  executor.entered_by_slot = false;
   furnish_slot(executor, *slot, class_index);
   return true;
 }
@@ -130,7 +135,11 @@ void ExecutorRuntime::take_up(Executor& self) noexcept {
 
 void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) noexcept {
   ExecutorRuntime& before = self.runtime();
+  // Foreign code that calls us may have suspended the task already: where, and for what, stands in
+  // the slot, which serves the inner wait meanwhile.
   const Outcome outcome = std::exchange(before.outcome_, Outcome::none);
+  void* const resume = before.current_->resume;
+  detail::Suspension* const waiting = before.current_->waiting;
   const bool nested = std::exchange(before.waits_on_stack_, true);
   std::coroutine_handle<> next = frame;
   for (;;) {
@@ -149,6 +158,10 @@ void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) no
   ExecutorRuntime& after = self.runtime();
   after.waits_on_stack_ = nested;
   after.outcome_ = outcome;
+  if (outcome == Outcome::none) return;
+  after.current_->resume = resume;
+  after.current_->waiting = waiting;
+  notify(*after.current_);  // the bit of that suspension may be spent
 }
 
 // --- on the stack that goes on ---
@@ -244,17 +257,18 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   if (&now != &runtime) {
     // Our thread lost the runtime meanwhile, and the executor its slot there.
     now.receive(executor);
-    if (!own) return Rest::elsewhere;
-    now.leave_slot(claimed);
+    if (own) now.vacate_claimed(claimed);
     return Rest::elsewhere;
   }
   now.running_ = &below;
   now.set_current(nullptr);
   now.outcome_ = Outcome::none;
   now.budget_ = std::min(now.budget_, 1u);
+  const bool moved = own && executor.slot != &claimed;  // its task changed its class meanwhile
+  executor.entered_by_slot = false;
   if (executor.standing == Standing::at_rest) {
     now.spare(executor);
-  } else if (own && executor.standing == Standing::preempted) {
+  } else if (own && !moved && executor.standing == Standing::preempted) {
     // Our claim of the slot ends first; then it is ready again.
     now.list_parked(executor);
     claimed.waiting = nullptr;
@@ -262,7 +276,8 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   } else {
     now.publish_parked(executor);
   }
-  return own ? Rest::suspended : Rest::elsewhere;
+  if (moved) now.vacate_claimed(claimed);
+  return own && !moved ? Rest::suspended : Rest::elsewhere;
 }
 
 // --- executors at rest ---
@@ -285,7 +300,13 @@ void ExecutorRuntime::vacate_own(Executor& executor) noexcept {
   leave_slot(*std::exchange(executor.slot, nullptr));
 }
 
+/// A slot that nobody has claimed, unless to look at it.
 void ExecutorRuntime::leave_slot(Slot& slot) noexcept {
+  while (slot.state.try_start() != Start::started) machine::relax();
+  vacate_claimed(slot);
+}
+
+void ExecutorRuntime::vacate_claimed(Slot& slot) noexcept {
   slot.waiting = nullptr;
   slot.resume = nullptr;
   if (slot.state.vacate()) give_back(slot);

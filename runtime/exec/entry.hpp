@@ -15,7 +15,10 @@ namespace paceline::core {
 class Entry {
  public:
   Entry() noexcept : runtime_(machine::this_thread_record.runtime) {
-    if (runtime_ == nullptr || !machine::this_thread_record.out) return;
+    if (runtime_ == nullptr ||
+        machine::this_thread_record.inside.load(std::memory_order_relaxed) != 0) {
+      return;
+    }
     runtime_ = &runtime_->come_in();
     from_user_code_ = true;
   }

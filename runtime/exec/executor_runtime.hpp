@@ -88,6 +88,8 @@ class ExecutorRuntime {
   /// current task, and parks this poll until it has. After reserve_for_wait.
   static void run_here(Executor& self, std::coroutine_handle<> frame) noexcept;
   Executor& running() const noexcept { return *running_; }
+  /// The class of the task that runs was not to be seen for a while.
+  void note_current_class() noexcept;
   /// In run_here: the task must stay on this thread.
   bool waits_on_stack() const noexcept { return waits_on_stack_; }
   /// Executors parked in the middle of a poll. The worker's thread.
@@ -99,27 +101,27 @@ class ExecutorRuntime {
   // another thread may take it over. Every way from user code into the runtime begins with come_in.
 
   /// User code runs from here on. The thread of the poll.
-  void go_out() noexcept {
-    machine::this_thread_record.out = true;
-    Hold::go_out(port_);
-  }
-  /// As another thread sees it.
-  bool in_user_code() const noexcept { return Hold::is_out(port_); }
+  void go_out() noexcept { Hold::go_out(machine::this_thread_record.inside); }
+  /// Is the thread that drives this runtime out? Another thread.
+  bool in_user_code() const noexcept { return Hold::is_out(*inside_); }
   /// User code has come back, or calls. The runtime of the calling thread from here on: this one,
   /// or the refuge if it has lost this one. The thread that went out.
   ExecutorRuntime& come_in() noexcept {
     machine::ThisThread& self = machine::this_thread_record;
-    if (!self.out) return *self.runtime;  // it has stayed inside
-    self.out = false;
-    return Hold::come_in(port_, machine::this_thread_record.hold) ? *this : come_in_late();
+    if (self.inside.load(std::memory_order_relaxed) != 0) return *self.runtime;  // it stayed
+    return Hold::come_in(self.inside, port_, self.hold) ? *this : come_in_late();
   }
   /// The hold word is not as the calling thread left it: waits until it is again, or for the
   /// refuge.
   ExecutorRuntime& come_in_late() noexcept;
   /// Frees what is kept for the end of the step.
   void flush_freed() noexcept;
-  /// Where the thread that drives this runtime is told that it has lost it.
-  void receive_mail_at(Atomic<ExecutorRuntime*>& mail) noexcept { mail_ = &mail; }
+  /// The thread that drives this runtime: whether it is out, and where it is told that it has lost
+  /// the runtime.
+  void driven_by(machine::ThisThread& thread) noexcept {
+    inside_ = &thread.inside;
+    mail_ = &thread.mail;
+  }
   Atomic<ExecutorRuntime*>& mail() const noexcept { return *mail_; }
   /// Moves everything that is bound to the thread that is out in user code to that thread's refuge;
   /// afterwards the caller's thread owns this runtime. False: no memory, or no task is out there;
@@ -241,6 +243,7 @@ class ExecutorRuntime {
   void trim_spares(unsigned keep) noexcept;
   void vacate_own(Executor& executor) noexcept;
   void leave_slot(Slot& slot) noexcept;
+  void vacate_claimed(Slot& slot) noexcept;
   void destroy(Executor& executor) noexcept;
   void set_current(Slot* slot) noexcept {
     current_ = slot;
@@ -278,6 +281,7 @@ class ExecutorRuntime {
   unsigned weak_preempted_ = 0;
   unsigned weak_waiting_ = 0;
   bool waits_on_stack_ = false;
+  const Atomic<std::uint32_t>* inside_ = nullptr;  // of the thread that drives it
   Atomic<ExecutorRuntime*>* mail_ = nullptr;
 
   // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.

@@ -15,17 +15,19 @@ namespace paceline::core {
 ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
   machine::ThisThread& self = machine::this_thread();
   for (;;) {
+    // While it waits this thread touches nothing: a task that calls the runtime all the time must
+    // not be found inside each time.
+    Hold::go_out(self.inside);
     // Acquire. Pairs: Crew::take_over. Publishes: the refuge, with all that was moved there.
     if (ExecutorRuntime* refuge = self.mail.exchange(nullptr, std::memory_order_acq_rel)) {  // M31
+      self.inside.store(1, std::memory_order_relaxed);                                       // M31
       self.runtime = refuge;
       self.hold = refuge->port_.hold.load(std::memory_order_relaxed);
       machine::change_requests_to(&refuge->port_.request);
-      refuge->port_.inside.store(1, std::memory_order_relaxed);  // M31
       refuge->pick_up();
       return *refuge;
     }
-    // Acquire. Pairs: give_up_taking.
-    if (port_.hold.load(std::memory_order_acquire) == self.hold) return *this;  // M31
+    if (Hold::come_in(self.inside, port_, self.hold)) return *this;
     machine::yield_thread();
   }
 }
@@ -61,7 +63,6 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
   strong_ = std::exchange(fresh_, nullptr);
   strong_->weak = false;
   running_ = nullptr;
-  port_.inside.store(1, std::memory_order_relaxed);  // M31
   return true;
 }
 

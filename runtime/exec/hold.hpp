@@ -20,7 +20,7 @@ namespace paceline::core {
 ///   held, lent --begin_taking--> taken --finish_taking--> held, count + 1   (the other thread)
 ///                                      --give_up_taking--> as before
 ///
-/// Beside it the port's `inside`: 0 while the worker's thread is out in user code.
+/// Beside it each thread's own `inside`: 0 while it is out in user code.
 ///
 /// Writers: as marked; one thread at a time takes over (the runtime's crew sees to that).
 ///
@@ -47,23 +47,24 @@ class Hold {
 
   // --- out in user code and in again; the worker's thread ---
 
-  static void go_out(Port& port) noexcept {
+  static void go_out(Atomic<std::uint32_t>& inside) noexcept {
     // Release. Pairs: is_out. Publishes: the runtime as this thread leaves it.
-    port.inside.store(0, std::memory_order_release);  // M31
+    inside.store(0, std::memory_order_release);  // M31
   }
   /// True if the word is still as this thread knows it: nobody has taken over or is about to.
-  static bool come_in(Port& port, std::uint32_t known) noexcept {
+  static bool come_in(Atomic<std::uint32_t>& inside, const Port& port,
+                      std::uint32_t known) noexcept {
     // Relaxed, and only the compiler is held back: whoever takes over makes this thread pass a
     // barrier between begin_taking and is_out. Without: both could read the old value.
-    port.inside.store(1, std::memory_order_relaxed);  // M31
+    inside.store(1, std::memory_order_relaxed);  // M31
     asm volatile("" ::: "memory");
     if (planted(Mutant::come_in_blindly)) return true;
     // Acquire. Pairs: give_up_taking, whose thread may have looked at the runtime.
     return port.hold.load(std::memory_order_acquire) == known;  // M31
   }
-  static bool is_out(const Port& port) noexcept {
+  static bool is_out(const Atomic<std::uint32_t>& inside) noexcept {
     if (planted(Mutant::take_without_look)) return true;
-    return port.inside.load(std::memory_order_acquire) == 0;  // M31
+    return inside.load(std::memory_order_acquire) == 0;  // M31
   }
 
   static bool is_lent(std::uint32_t word) noexcept { return (word & kStates) == kLent; }

@@ -54,11 +54,12 @@ struct ThisThread {
   FrameHeap* heap = nullptr;           // of a worker, else null
   unsigned held_ranks = 0;             // locks held, for the rank check
 
-  // Of a thread that drives a worker: is it out in user code, the worker's hold word as this thread
-  // left it, and where whoever takes the worker over says where the thread finds itself.
-  bool out = false;
+  // Of a thread that drives a worker: is it out in user code (0) or inside (1), the worker's hold
+  // word as this thread left it, and where whoever takes the worker over says where the thread
+  // finds itself.
+  Atomic<std::uint32_t> inside{1};
   void* exceptions = nullptr;  // where the C++ runtime keeps this thread's; null: not asked yet
-  Slot* task = nullptr;  // that runs here now
+  Slot* task = nullptr;        // that runs here now
   std::uint32_t hold = 0;
   Atomic<ExecutorRuntime*> mail{nullptr};
 

@@ -29,14 +29,10 @@ Surroundings apart(Surroundings surroundings) noexcept {
 
 Refuge::Refuge(RuntimeCore& its_core, Worker& any, const Surroundings& surroundings)
     : core(its_core),
-      seat(*acquire_seat_apart()),
+      own_seat(acquire_seat_apart(), &recycle_seat),
+      seat(*own_seat),
       heap(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime(seat, any, apart(surroundings), its_core.options().stack_size) {}
-
-Refuge::~Refuge() {
-  runtime.retire();
-  recycle_seat(&seat);
-}
 
 Crew::~Crew() { end(true); }
 
@@ -182,6 +178,8 @@ void Crew::finish_bound(Refuge& refuge) noexcept {
     seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);  // M8
   }
   Worker::settle_out();
+  // An RMW between the end of the last task and the look for somebody who waits for it.
+  seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);  // M24
   // The last task may have ended here.
   core_.worker_rests();
 }

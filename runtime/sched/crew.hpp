@@ -34,9 +34,9 @@ struct Refuge {
 
   /// Throws std::bad_alloc.
   Refuge(RuntimeCore& core, Worker& any, const Surroundings& surroundings);
-  ~Refuge();
 
   RuntimeCore& core;
+  const std::unique_ptr<Seat, void (*)(Seat*) noexcept> own_seat;
   Seat& seat;
   const std::unique_ptr<FrameHeap, void (*)(FrameHeap*) noexcept>
       heap;  // of the thread it began with
@@ -46,6 +46,9 @@ struct Refuge {
   std::uint32_t hold = 0;  // the job's hold word,
   std::uint64_t poll = 0;  // and the poll that is to lose it
   Refuge* next_idle = nullptr;
+  // The monitor's.
+  std::uint64_t seen_poll = 0;
+  Nanos seen_since = 0;
 };
 
 class Crew {

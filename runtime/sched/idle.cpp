@@ -78,11 +78,11 @@ namespace {
 void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
   Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
   // A sleeper takes it, if it may be taken; if not, the monitor notices.
-  if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) != 0) return;
-  if (Hold::is_lent(seat.hold.load(std::memory_order_seq_cst))) {  // M31
+  if (hub != nullptr && Hold::is_lent(seat.hold.load(std::memory_order_seq_cst))) {  // M31
     Monitor::hurry(*hub);
     return;
   }
+  if (hub != nullptr && hub->sleepers.load(std::memory_order_relaxed) != 0) return;
   seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
 }
 

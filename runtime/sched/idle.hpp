@@ -93,6 +93,7 @@ struct Hub {
   Atomic<unsigned> workers{0};
   // What the monitor does: see monitor.hpp.
   Atomic<std::uint32_t> monitor{0};
+  Atomic<std::uint32_t> hurried{0};  // somebody needs its look; lowered by the monitor
   alignas(kCacheLinePair) Atomic<Word> asleep[kMaxWorkers / 64] = {};
   Atomic<Seat*> seats[kMaxWorkers] = {};
 

@@ -30,15 +30,18 @@ constexpr Nanos kWeighFor = 500 * kMicrosecond;
 constexpr Nanos kSpawnerGets = 10;
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 
-/// Is anything ready for this worker that nobody has begun?
-bool something_waits(Worker& worker) noexcept {
-  Seat& seat = worker.seat();
-  if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0) return true;
+bool something_ready(const Seat& seat) noexcept {
   for (Word left = seat.classes.load(std::memory_order_relaxed); left != 0;
        left = without_lowest(left)) {
     if (seat.collections[lowest(left)].has_ready()) return true;
   }
   return false;
+}
+
+/// Is anything ready for this worker that nobody has begun?
+bool something_waits(Worker& worker) noexcept {
+  return !worker.inbox().empty() || worker.runtime().loot().size_hint() != 0 ||
+         something_ready(worker.seat());
 }
 
 }  // namespace
@@ -95,6 +98,9 @@ void Monitor::run() noexcept {
     if (next - now > kNapAtMost) how = next == kForever ? kSleeps : kDozes;
     word_.exchange(how, std::memory_order_seq_cst);  // M30
     if (next == kForever && anybody_awake()) next = now + slice_ / 2;
+    if (core_.hub().hurried.exchange(0, std::memory_order_seq_cst) != 0) {  // M30
+      next = std::min(next, now + kLentAtMost);
+    }
     if (!let_go_.load(std::memory_order_seq_cst)) machine::park(word_, how, next);  // M30
     word_.store(kAwake, std::memory_order_seq_cst);                                 // M30
   }
@@ -114,6 +120,7 @@ bool Monitor::look(Nanos now, Nanos& next) noexcept {
     busy = true;
     look_at(i, now, next);
   }
+  core_.crew().each([&](Refuge& refuge) { busy |= look_at_refuge(refuge, now, next); });
   if (!busy) return false;
   // Somebody waits, or is about to: then `next` says when.
   if (next < now + slice_) {
@@ -123,6 +130,21 @@ bool Monitor::look(Nanos now, Nanos& next) noexcept {
   const Nanos most = std::max(moving_ ? kQuietMax : kAloneMax, slice_);
   quiet_ = std::clamp(quiet_ * 2, slice_ / 2, most);
   next = std::min(next, now + quiet_);
+  return true;
+}
+
+/// Tasks that share a refuge take turns, too. False: nothing waits there.
+bool Monitor::look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept {
+  if (!something_ready(refuge.seat)) return false;
+  const std::uint64_t poll = refuge.seat.polls.load(std::memory_order_relaxed);
+  if (poll != refuge.seen_poll) {
+    refuge.seen_poll = poll;
+    refuge.seen_since = now;
+  } else if (now - refuge.seen_since >= slice_) {
+    refuge.seat.ask(Ask::slice);
+    refuge.seen_since = now;
+  }
+  next = std::min(next, refuge.seen_since + slice_);
   return true;
 }
 

@@ -16,6 +16,7 @@
 
 namespace paceline::core {
 
+struct Refuge;
 class RuntimeCore;
 class Worker;
 
@@ -54,6 +55,8 @@ class Monitor {
   }
   /// Work waits for a worker that is lent: look soon. Any thread, signal-safe.
   static void hurry(Hub& hub) noexcept {
+    // Raised before the look, as the monitor looks at it after it has said how it sleeps.
+    hub.hurried.exchange(1, std::memory_order_seq_cst);                             // M30
     if (hub.monitor.load(std::memory_order_seq_cst) >= kDozes) rouse(hub.monitor);  // M30
   }
 
@@ -93,6 +96,7 @@ class Monitor {
   void weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   void look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool look(Nanos now, Nanos& next) noexcept;
+  bool look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
   bool anybody_awake() const noexcept;
 

@@ -294,9 +294,9 @@ void RuntimeCore::shut_down() noexcept {
   if (wait_idle(deadline)) {
     stop_workers(threads_.size());
   } else {
+    if (monitor_) monitor_->stop();  // kept: workers still look at it
     give_up_on_tasks();
     abandoned_ = true;
-    if (monitor_) monitor_->stop();  // kept: workers still look at its word
     for (auto& worker : workers_) worker->let_go();
     for (auto thread : threads_) machine::detach_thread(thread);
     crew_.end(false);
@@ -319,6 +319,10 @@ void RuntimeCore::give_up_on_tasks() noexcept {
     const std::string label = fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
                                           name == nullptr ? "" : name->text);
     const bool suspended = slot.state.try_start() == Start::started;
+    if (suspended && slot.frame.load(std::memory_order_relaxed) == nullptr) {
+      if (slot.state.pause()) notify(slot);  // it has become an executor's meanwhile
+      return;
+    }
     log::report(fmt::format("{} still lives at shutdown and is abandoned ({})", label,
                             suspended ? "suspended" : "running"));
     ++given_up;

@@ -55,7 +55,6 @@ Seat* fresh_seat(unsigned index) {
   seat->load.store(0, std::memory_order_relaxed);
   seat->poll_ns.store(0, std::memory_order_relaxed);
   seat->hold.store(0, std::memory_order_relaxed);
-  seat->inside.store(1, std::memory_order_relaxed);  // M31
   seat->looked_at.store(0, std::memory_order_relaxed);
   seat->cpu.store(-1, std::memory_order_relaxed);
   return seat;

@@ -62,7 +62,8 @@ void Worker::settle_in() noexcept {
   machine::ThisThread& self = machine::this_thread();
   self.runtime = &runtime_;
   self.hold = seat_.hold.load(std::memory_order_relaxed);
-  runtime_.receive_mail_at(self.mail);
+  self.inside.store(1, std::memory_order_relaxed);  // M31
+  runtime_.driven_by(self);
   if (core_.options().preemption != preemption_mode::off) {
     machine::take_requests_from(&seat_.request);
   }
@@ -131,6 +132,7 @@ void Worker::pick_up(std::uint32_t lent) noexcept {
   }
   machine::change_requests_to(&seat_.request);
   self.task = runtime_.current();
+  runtime_.note_current_class();
   runtime_.go_out();
 }
 
@@ -269,8 +271,9 @@ void Worker::weigh_last_raid(Nanos now) noexcept {
 bool Worker::nap(Nanos now) noexcept {
   if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;  // M27
   const Nanos until = std::min(now + raid_pause_, timers_.next_expiry());
-  const Wakeup wakeup = park(hub_, seat_, until, [this] {
-    return own_work_visible() || let_go_.load(std::memory_order_seq_cst);  // M7
+  const Wakeup wakeup = park(hub_, seat_, until, [this, until] {
+    return own_work_visible() || timers_.next_expiry() < until ||
+           let_go_.load(std::memory_order_seq_cst);  // M7
   });
   hub_.napping.store(0, std::memory_order_release);  // M27
   if (wakeup.slept) bump(runtime_.counters().parks);
@@ -334,8 +337,10 @@ void Worker::rest() noexcept {
     const bool others_slept = deadline == kForever && all_others_sleep();
     const Wakeup wakeup = park(hub_, seat_, deadline, [&] {
       core_.worker_rests();
-      // Whoever woke up since we decided not to watch may count on a watch.
-      return any_work_visible() || (others_slept && !all_sleep());
+      // Whoever woke up since we decided not to watch may count on a watch; and a thread that has
+      // lost its worker may have armed a timer here.
+      return any_work_visible() || timers_.next_expiry() < deadline ||
+             (others_slept && !all_sleep());
     });
 
     now = last_look_ = machine::now();

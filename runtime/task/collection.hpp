@@ -215,8 +215,6 @@ struct Port {
   Atomic<unsigned> index{0};  // of the worker; changes when the port is recycled
   // How many polls the worker has started: the number of the one that runs.
   alignas(kCacheLinePair) Atomic<std::uint64_t> polls{0};
-  // 0 while the worker's thread is out in user code: see hold.hpp.
-  Atomic<std::uint32_t> inside{1};
   // The class that runs here, roughly: written by the worker when it changes, relaxed. kOverdue: by
   // the monitor, when the poll has lasted for a slice and nothing waited; then any wake asks.
   alignas(kCacheLinePair) Atomic<std::uint32_t> run_class{0};

@@ -6,8 +6,8 @@
 // Runs: Hold. What stands around it in ExecutorRuntime::come_in_late, Worker::pick_up and
 // Crew::take_over stands here as there, with a plain word for the runtime that is handed over. The
 // explorer keeps to one order of all accesses, so the barrier of a takeover does nothing here.
-#include "models.hpp"
 #include "exec/hold.hpp"
+#include "models.hpp"
 #include "world.hpp"
 
 namespace model {
@@ -28,8 +28,9 @@ struct World {
   core::Port& port;
   unsigned flags = 0;
   Atomic<std::uint32_t> mail{0};
-  std::uint32_t known = 0;  // the worker's thread: the hold word as it left it
-  bool has_worker = true;   // and whether it still has the worker
+  Atomic<std::uint32_t> inside{1};  // the worker's thread
+  std::uint32_t known = 0;          // the worker's thread: the hold word as it left it
+  bool has_worker = true;           // and whether it still has the worker
 
   // Only to check with.
   Atomic<unsigned> touching{0};
@@ -49,13 +50,14 @@ bool has_news(World& w) { return w.mail.load() != 0 || w.port.hold.load() == w.k
 
 /// ExecutorRuntime::come_in and come_in_late.
 void come_in(World& w) {
-  if (Hold::come_in(w.port, w.known)) return;
+  if (Hold::come_in(w.inside, w.port, w.known)) return;
   for (;;) {
+    Hold::go_out(w.inside);
     if (w.mail.exchange(0, std::memory_order_acq_rel) != 0) {
       w.has_worker = false;
       return;
     }
-    if (w.port.hold.load(std::memory_order_acquire) == w.known) return;
+    if (Hold::come_in(w.inside, w.port, w.known)) return;
     wait_for<World, &has_news>(w, "waits for the end of a takeover");
   }
 }
@@ -81,7 +83,7 @@ void work(World& w) {
     touch(w);
     if ((w.flags & kLends) != 0) lend_and_reclaim(w);
     if (!w.has_worker) break;
-    Hold::go_out(w.port);
+    Hold::go_out(w.inside);
     come_in(w);
   }
   if (w.has_worker) {
@@ -98,7 +100,7 @@ void take(World& w) {
   for (unsigned attempt = 0; attempt < 2; ++attempt) {
     const std::uint32_t word = w.port.hold.load(std::memory_order_relaxed);
     if (!Hold::begin_taking(w.port, word)) continue;
-    const bool out = Hold::is_lent(word) || Hold::is_out(w.port);
+    const bool out = Hold::is_lent(word) || Hold::is_out(w.inside);
     const bool fails = (w.flags & kFails) != 0 && attempt == 0;
     if (out) touch(w);
     if (!out || fails) {
@@ -106,7 +108,6 @@ void take(World& w) {
       w.refused.reach();
       continue;
     }
-    w.port.inside.store(1, std::memory_order_relaxed);
     w.moved = true;
     Hold::finish_taking(w.port, word);
     w.mail.store(1, std::memory_order_release);
@@ -122,7 +123,7 @@ void set_up(const Variant& variant) {
   World& w = *world;
   w.flags = variant.flags;
   name_memory(&port.hold, sizeof port.hold, "hold");
-  name_memory(&port.inside, sizeof port.inside, "inside");
+  name_memory(&w.inside, sizeof w.inside, "inside");
   name_memory(&w.mail, sizeof w.mail, "mail");
   thread<World>("worker", w, &work);
   thread<World>("taker", w, &take);

@@ -3,6 +3,8 @@
 // thousand stacks wait at once, thieves and foreign threads wake them, and misuse says what to do.
 #include <atomic>
 #include <chrono>
+#include <coroutine>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -34,7 +36,73 @@ auto deep(int depth, F&& f) -> decltype(f()) {
   return deep(depth - 1, f);
 }
 
+/// A coroutine of another library, entered and left by symmetric transfer.
+struct Lazy {
+  struct promise_type {
+    struct Back {
+      bool await_ready() noexcept { return false; }
+      std::coroutine_handle<> await_suspend(std::coroutine_handle<promise_type> done) noexcept {
+        return done.promise().awaiter;
+      }
+      void await_resume() noexcept {}
+    };
+    Lazy get_return_object() {
+      return Lazy{std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    Back final_suspend() noexcept { return {}; }
+    void return_value(int given) { value = given; }
+    void unhandled_exception() { std::terminate(); }
+    std::coroutine_handle<> awaiter;
+    int value = 0;
+  };
+  explicit Lazy(std::coroutine_handle<promise_type> its) : frame(its) {}
+  bool await_ready() { return false; }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) {
+    frame.promise().awaiter = awaiter;
+    return frame;
+  }
+  int await_resume() {
+    const int value = frame.promise().value;
+    frame.destroy();
+    return value;
+  }
+  std::coroutine_handle<promise_type> frame;
+};
+
+/// Resumed by a thread that waits until the task has had time to come to rest.
+struct Elsewhere {
+  explicit Elsewhere(bool waits_first, std::vector<std::thread>& all)
+      : waits(waits_first), threads(&all) {}
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> frame) {
+    if (waits) await_here(answer_after_yield());
+    threads->emplace_back([frame] { frame.resume(); });
+  }
+  int await_resume() { return 7; }
+  bool waits;
+  std::vector<std::thread>* threads;
+};
+
+Lazy foreign(bool waits, std::vector<std::thread>& threads) {
+  const int before = await_here(answer_after_yield());
+  const int value = co_await Elsewhere(waits, threads);
+  co_return before + value;
+}
+
 }  // namespace
+
+TEST_CASE("code of another library's coroutines and awaiters may wait on the stack") {
+  runtime rt(workers(1));
+  for (const bool waits : {false, true}) {
+    for (int round = 0; round < 20; ++round) {
+      std::vector<std::thread> threads;
+      auto body = [&]() -> task<int> { co_return co_await foreign(waits, threads); };
+      CHECK(rt.spawn({}, body).join() == 49);
+      for (auto& thread : threads) thread.join();
+    }
+  }
+}
 
 TEST_CASE("plain code waits for a task, a sleep and a handle") {
   runtime rt(workers(2));

@@ -208,3 +208,51 @@ TEST_CASE("a runtime ends while tasks are away") {
     CHECK(ended == 6);
   }
 }
+
+TEST_CASE("a thread that comes back to a worker it has lost does not keep the next hog there") {
+  runtime rt(workers(1));
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> stage{0};
+    auto stuck = rt.spawn({}, [&] {
+      stage = 1;
+      while (stage < 2) std::this_thread::sleep_for(100us);  // in the system, undeclared
+      static_cast<void>(this_task::id());                    // and back, by any door
+      stage = 3;
+    });
+    eventually("it is stuck", [&] { return stage == 1; });
+    auto hog = rt.spawn({}, [&] {
+      stage = 2;
+      while (stage < 4) {
+      }
+    });
+    auto last = rt.spawn({}, [&] { stage = 4; });
+    last.join();
+    hog.join();
+    stuck.join();
+  }
+}
+
+TEST_CASE("tasks that share the thread which has lost its worker take turns") {
+  runtime rt(workers(1));
+  std::atomic<bool> first_runs{false};
+  std::atomic<bool> first_ends{false};
+  std::atomic<bool> away{false};
+  auto first = rt.spawn({}, [&] {
+    first_runs = true;
+    while (!away) preempt_point();  // parked, and taken along
+    first_ends = true;
+  });
+  eventually("the first runs", [&] { return first_runs.load(); });
+  auto second = rt.spawn({}, [&] {
+    const auto handoffs = [&] { return rt.stats().handoffs; };
+    const auto before = handoffs();
+    std::atomic<bool> done{false};
+    rt.spawn({}, [&] { done = true; }).detach();
+    blocking([&] { block_until(done); });
+    CHECK(handoffs() > before);
+    away = true;
+    while (!first_ends) preempt_point();
+  });
+  second.join();
+  first.join();
+}

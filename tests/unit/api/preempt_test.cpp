@@ -140,3 +140,31 @@ TEST_CASE("a slice of a nanosecond is taken as the shortest, one of an hour work
     CHECK(rt.spawn({}, [] { return 7; }).join() == 7);
   }
 }
+
+TEST_CASE("a task that changes its class while it is weak goes on, preempted or not") {
+  runtime_options options = preempting(1);
+  options.slice = 200us;
+  runtime rt(options);
+  for (int round = 0; round < 10; ++round) {
+    std::atomic<int> changed{0};
+    std::atomic<int> over{0};
+    const auto hog = [&] {
+      return rt.spawn({}, [&] {
+        // Each waits for the other twice, so each is preempted before and after the change.
+        ++changed;
+        while (changed < 2) preempt_point();
+        this_task::set_qos(qos::utility);
+        ++over;
+        while (over < 2) preempt_point();
+        this_task::set_qos(qos::standard);
+        await_here(yield());
+      });
+    };
+    auto one = hog();
+    auto other = hog();
+    one.join();
+    other.join();
+  }
+  CHECK(rt.stats().total.weak_live == 0);
+  CHECK(rt.stats().total.demotions_safepoint >= 10);
+}
