@@ -305,14 +305,15 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   runtime.move_current(to);
 }
 
-/// A token that left the task is stopped by the runtime the task lives in.
-void move_stop_record(PromiseBase& promise, RuntimeCore& from, RuntimeCore& to) noexcept {
+/// A token that left the task is stopped by the runtime the task lives in. The record to stop now,
+/// if that runtime stops: by the caller, at the end, as that runs code of the user's.
+StopRecord* move_stop_record(PromiseBase& promise, RuntimeCore& from, RuntimeCore& to) noexcept {
   const std::uintptr_t word = promise.stop.load(std::memory_order_acquire);  // M16
   auto* record = reinterpret_cast<StopRecord*>(word & ~std::uintptr_t{1});
-  if (record == nullptr) return;
+  if (record == nullptr) return nullptr;
   from.unlist(*record);
   to.list(*record);
-  if (to.stopping()) record->source.request_stop();
+  return to.stopping() ? record : nullptr;
 }
 
 }  // namespace
@@ -358,9 +359,10 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
   }
   current->resume = frame.address();
   current->root->runtime_id.store(target->id(), std::memory_order_relaxed);
-  move_stop_record(*current->root, runtime->worker().core(), *target);
+  StopRecord* const stopped = move_stop_record(*current->root, runtime->worker().core(), *target);
   move_current(*runtime, *slot);
   runtime->set_outcome(Outcome::left);
+  if (stopped != nullptr) stopped->source.request_stop();
   return true;
 }
 

@@ -168,10 +168,11 @@ void Crew::finish_bound(Refuge& refuge) noexcept {
   for (;;) {
     while (refuge.runtime.step(64) != ExecutorRuntime::Step::drained) {
     }
-    if (refuge.runtime.weak_count() == 0) break;
+    if (refuge.runtime.weak_count() == 0 || given_up_.load(std::memory_order_seq_cst)) break;  // M7
     // The park protocol of idle.hpp, with nobody to count us.
     seat.park.exchange(Seat::kAsleep, std::memory_order_seq_cst);         // M7
     while (seat.classes.load(std::memory_order_seq_cst) == 0 &&           // M7
+           !given_up_.load(std::memory_order_seq_cst) &&                  // M7
            seat.park.load(std::memory_order_acquire) == Seat::kAsleep) {  // M8
       machine::park(seat.park, Seat::kAsleep, kForever);
     }
@@ -182,6 +183,11 @@ void Crew::finish_bound(Refuge& refuge) noexcept {
   seat.park.exchange(Seat::kAwake, std::memory_order_seq_cst);  // M24
   // The last task may have ended here.
   core_.worker_rests();
+}
+
+void Crew::give_up() noexcept {
+  given_up_.store(true, std::memory_order_seq_cst);  // M7
+  each([](Refuge& refuge) { wake_seat(refuge.seat, Seat::kWoken); });
 }
 
 bool Crew::owns_this_thread() const noexcept {

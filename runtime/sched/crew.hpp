@@ -70,6 +70,9 @@ class Crew {
   void dismiss() noexcept;
   void end(bool join) noexcept;
 
+  /// The runtime is abandoned: threads on which stacks wait for ever end as well.
+  void give_up() noexcept;
+
   /// Calls visit(refuge) for all of them. Any thread.
   template <class Visit>
   void each(Visit&& visit) const {
@@ -98,6 +101,7 @@ class Crew {
   mutable Mutex lock_{LockRank::crew};
   Refuge* idle_ = nullptr;
   bool ending_ = false;
+  Atomic<bool> given_up_{false};
   Atomic<std::uint64_t> handoffs_{0};
   Atomic<std::uint64_t> refused_{0};
 };

@@ -300,6 +300,7 @@ void RuntimeCore::shut_down() noexcept {
     for (auto& worker : workers_) worker->let_go();
     for (auto thread : threads_) machine::detach_thread(thread);
     crew_.end(false);
+    crew_.give_up();
   }
   if (log::enabled(log::Level::info)) {
     log::write(log::Level::info, fmt::format("runtime {} '{}' ended", id_, options_.name));

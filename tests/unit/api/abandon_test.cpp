@@ -195,3 +195,32 @@ TEST_CASE("a detached abandoned task is reported once and goes to no hook") {
   CHECK(times(report, "'hog'") == 1);
   CHECK(unhandled.load() == 0);
 }
+
+TEST_CASE("an abandoned runtime's threads end although stacks wait on them for ever") {
+  const std::size_t threads = thread_count();
+  struct Never {
+    bool await_ready() { return false; }
+    void await_suspend(std::coroutine_handle<>) {}
+    void await_resume() {}
+  };
+  StderrCapture capture;
+  {
+    runtime_options options = abandoning(1);
+    options.preemption = preemption_mode::automatic;
+    runtime rt(options);
+    std::atomic<bool> done{false};
+    std::atomic<bool> waits{false};
+    rt.spawn({.name = "stuck"}, [&] {
+        blocking([&] {
+          while (!done) std::this_thread::yield();
+        });
+        waits = true;
+        await_here(Never());
+      }).detach();
+    rt.spawn({}, [&] { done = true; }).join();
+    eventually("it waits on the thread that has lost its worker", [&] { return waits.load(); });
+    CHECK(rt.stats().handoffs >= 1);
+  }
+  CHECK(threads_fall_to(threads));
+  CHECK(says(capture.text(), "'stuck'"));
+}
