@@ -108,7 +108,6 @@ void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {
 
 namespace paceline::detail {
 
-using core::ExecutorRuntime;
 using core::Slot;
 
 void complete(Suspension& where) noexcept {

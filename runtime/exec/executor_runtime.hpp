@@ -103,7 +103,10 @@ class ExecutorRuntime {
   /// User code runs from here on. The thread of the poll.
   void go_out() noexcept { Hold::go_out(machine::this_thread_record.inside); }
   /// Is the thread that drives this runtime out? Another thread.
-  bool in_user_code() const noexcept { return Hold::is_out(*inside_); }
+  bool in_user_code() const noexcept {
+    const Atomic<std::uint32_t>* inside = inside_.load(std::memory_order_acquire);  // M31
+    return inside != nullptr && Hold::is_out(*inside);
+  }
   /// User code has come back, or calls. The runtime of the calling thread from here on: this one,
   /// or the refuge if it has lost this one. The thread that went out.
   ExecutorRuntime& come_in() noexcept {
@@ -118,9 +121,11 @@ class ExecutorRuntime {
   void flush_freed() noexcept;
   /// The thread that drives this runtime: whether it is out, and where it is told that it has lost
   /// the runtime.
+  /// A thread that takes over says so before others may take over from it.
   void driven_by(machine::ThisThread& thread) noexcept {
-    inside_ = &thread.inside;
     mail_ = &thread.mail;
+    // Release. Pairs: in_user_code. Publishes: `mail_`, and that this thread is inside.
+    inside_.store(&thread.inside, std::memory_order_release);  // M31
   }
   Atomic<ExecutorRuntime*>& mail() const noexcept { return *mail_; }
   /// Moves everything that is bound to the thread that is out in user code to that thread's refuge;
@@ -281,7 +286,7 @@ class ExecutorRuntime {
   unsigned weak_preempted_ = 0;
   unsigned weak_waiting_ = 0;
   bool waits_on_stack_ = false;
-  const Atomic<std::uint32_t>* inside_ = nullptr;  // of the thread that drives it
+  Atomic<const Atomic<std::uint32_t>*> inside_{nullptr};  // of the thread that drives it
   Atomic<ExecutorRuntime*>* mail_ = nullptr;
 
   // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.

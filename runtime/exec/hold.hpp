@@ -67,6 +67,10 @@ class Hold {
     return inside.load(std::memory_order_acquire) == 0;  // M31
   }
 
+  /// The word after a takeover.
+  static constexpr std::uint32_t taken_over(std::uint32_t word) noexcept {
+    return (word & ~kStates) + kCountOne;
+  }
   static bool is_lent(std::uint32_t word) noexcept { return (word & kStates) == kLent; }
   static bool is_held(std::uint32_t word) noexcept { return (word & kStates) == kHeld; }
 
@@ -108,7 +112,7 @@ class Hold {
     port.hold.store(word, std::memory_order_release);  // M31
   }
   static void finish_taking(Port& port, std::uint32_t word) noexcept {
-    port.hold.store((word & ~kStates) + kCountOne, std::memory_order_release);  // M31
+    port.hold.store(taken_over(word), std::memory_order_release);  // M31
   }
 };
 

@@ -146,6 +146,7 @@ bool Crew::take_over(Refuge& refuge, Worker& worker) noexcept {
   }
   refuge.runtime.serve_for(worker);
   Atomic<ExecutorRuntime*>& mail = runtime.mail();
+  worker.take_charge(Hold::taken_over(refuge.hold));
   Hold::finish_taking(seat, refuge.hold);
   handoffs_.fetch_add(1, std::memory_order_relaxed);
   // Release. Pairs: come_in_late. Publishes: the refuge. From here on it is the other thread's.
