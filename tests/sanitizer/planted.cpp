@@ -58,7 +58,9 @@ void data_race() {
 /// A task waits for its sibling's flag with a relaxed load, then reads what the sibling wrote: on
 /// this machine it reads the right value, and it is wrong.
 void unordered_hand_over() {
-  runtime rt(two_workers());
+  runtime_options options = two_workers();
+  options.preemption = preemption_mode::off;  // the reader keeps its thread
+  runtime rt(options);
   std::atomic<bool> written{false};
   auto reader = [&written]() -> task<long> {
     while (!written.load(std::memory_order_relaxed)) std::this_thread::yield();
