@@ -22,6 +22,7 @@ namespace {
 runtime_options two_workers() {
   runtime_options options;
   options.workers = 2;
+  options.preemption = preemption_mode::off;  // what spins here keeps its thread
   return options;
 }
 
@@ -58,9 +59,7 @@ void data_race() {
 /// A task waits for its sibling's flag with a relaxed load, then reads what the sibling wrote: on
 /// this machine it reads the right value, and it is wrong.
 void unordered_hand_over() {
-  runtime_options options = two_workers();
-  options.preemption = preemption_mode::off;  // the reader keeps its thread
-  runtime rt(options);
+  runtime rt(two_workers());
   std::atomic<bool> written{false};
   auto reader = [&written]() -> task<long> {
     while (!written.load(std::memory_order_relaxed)) std::this_thread::yield();

@@ -17,6 +17,13 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// With hand-off as it comes.
+runtime_options handing(std::size_t count) {
+  runtime_options options = workers(count);
+  options.handoff_after = 10ms;
+  return options;
+}
+
 /// Blocks the thread until `done`, as a system call would.
 void block_until(const std::atomic<bool>& done) {
   while (!done) std::this_thread::sleep_for(100us);
@@ -31,7 +38,7 @@ task<int> one_after_yield() {
 
 TEST_CASE("blocking gives what its function gives, inside a task and outside") {
   CHECK(blocking([] { return 5; }) == 5);
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   static int place = 0;
   CHECK(rt.spawn({}, [] { return blocking([] { return 6; }); }).join() == 6);
   CHECK(&*rt.spawn({}, [] { return &blocking([]() -> int& { return place; }); }).join() == &place);
@@ -41,7 +48,7 @@ TEST_CASE("blocking gives what its function gives, inside a task and outside") {
 }
 
 TEST_CASE("other tasks run while a task blocks the thread of the only worker") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   std::atomic<bool> done{false};
   auto away = rt.spawn({}, [&] {
     blocking([&] { block_until(done); });
@@ -54,7 +61,7 @@ TEST_CASE("other tasks run while a task blocks the thread of the only worker") {
 }
 
 TEST_CASE("a task that has lost its thread's worker may do all that a task may do") {
-  runtime rt(workers(2));
+  runtime rt(handing(2));
   auto everything = [&rt](std::atomic<bool>& done) -> task<int> {
     blocking([&] { block_until(done); });
     int total = co_await spawn(one_after_yield());
@@ -85,7 +92,7 @@ TEST_CASE("a task that has lost its thread's worker may do all that a task may d
 }
 
 TEST_CASE("the lost thread's own calls right after blocking reach the runtime: spawn, when_all") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   // Everything here runs before the task's first suspension, on the thread that has lost its
   // worker.
   for (int i = 0; i < 20; ++i) {
@@ -107,7 +114,7 @@ TEST_CASE("the lost thread's own calls right after blocking reach the runtime: s
 }
 
 TEST_CASE("short calls with nobody waiting change no hands") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   const auto before = rt.stats().spare_threads;
   rt.spawn({}, [] {
       for (int i = 0; i < 10'000; ++i) blocking([] {});
@@ -117,7 +124,7 @@ TEST_CASE("short calls with nobody waiting change no hands") {
 
 TEST_CASE("a task that never reaches a safepoint loses its core, and ends by itself") {
   for (const std::size_t count : {1, 2}) {
-    runtime rt(workers(count));
+    runtime rt(handing(count));
     std::atomic<bool> done{false};
     std::vector<join_handle<int>> hogs;
     for (std::size_t i = 0; i < 2 * count; ++i) {
@@ -141,7 +148,7 @@ TEST_CASE("a task that never reaches a safepoint loses its core, and ends by its
 }
 
 TEST_CASE("a hog that talks to the runtime all the time is handed off between two calls, or not") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   std::atomic<bool> done{false};
   std::atomic<std::uint64_t> asked{0};
   auto hog = rt.spawn({}, [&] {
@@ -157,7 +164,7 @@ TEST_CASE("a hog that talks to the runtime all the time is handed off between tw
 }
 
 TEST_CASE("stacks that wait on a thread which loses its worker come back on that thread") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   for (int round = 0; round < 10; ++round) {
     std::atomic<bool> release{false};
     std::atomic<int> moved{0};
@@ -190,7 +197,7 @@ TEST_CASE("a runtime ends while tasks are away") {
     std::atomic<int> ended{0};
     std::thread release;
     {
-      runtime rt(workers(2));
+      runtime rt(handing(2));
       std::atomic<int> away{0};
       for (int k = 0; k < 6; ++k) {
         rt.spawn({}, [&] {
@@ -210,7 +217,7 @@ TEST_CASE("a runtime ends while tasks are away") {
 }
 
 TEST_CASE("a thread that comes back to a worker it has lost does not keep the next hog there") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   for (int round = 0; round < 3; ++round) {
     std::atomic<int> stage{0};
     auto stuck = rt.spawn({}, [&] {
@@ -233,7 +240,7 @@ TEST_CASE("a thread that comes back to a worker it has lost does not keep the ne
 }
 
 TEST_CASE("tasks that share the thread which has lost its worker take turns") {
-  runtime rt(workers(1));
+  runtime rt(handing(1));
   std::atomic<bool> first_runs{false};
   std::atomic<bool> first_ends{false};
   std::atomic<bool> away{false};

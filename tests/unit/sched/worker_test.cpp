@@ -21,6 +21,7 @@ namespace {
 paceline::runtime_options with_workers(std::size_t count) {
   paceline::runtime_options options;
   options.workers = count;
+  options.preemption = paceline::preemption_mode::off;  // what spins here keeps its worker
   return options;
 }
 
@@ -128,9 +129,7 @@ TEST_CASE("ready tasks behind one that never suspends are run by others") {
     for (auto& each : children) each.detach();
     co_return;
   };
-  auto options = with_workers(2);
-  options.preemption = paceline::preemption_mode::off;  // or the hog might lose its worker first
-  paceline::runtime rt(options);
+  paceline::runtime rt(with_workers(2));
   auto handle = rt.spawn(hog());
   {
     const EndsSpinning end{done};
