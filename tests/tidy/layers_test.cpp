@@ -13,12 +13,13 @@ namespace {
 /// The table: room -> rooms it may include besides itself.
 const std::map<std::string, std::set<std::string>> kMayInclude{
     {"base", {}},
+    {"policy", {"base"}},
     {"trace", {"base"}},
     {"machine", {"base", "trace"}},
     {"task", {"base", "trace"}},
-    {"exec", {"base", "trace", "machine", "task"}},
-    {"sched", {"base", "trace", "machine", "task", "exec"}},
-    {"api", {"base", "trace", "machine", "task", "exec", "sched"}},
+    {"exec", {"base", "policy", "trace", "machine", "task"}},
+    {"sched", {"base", "policy", "trace", "machine", "task", "exec"}},
+    {"api", {"base", "policy", "trace", "machine", "task", "exec", "sched"}},
 };
 
 /// Public headers with data and vocabulary only; all others are for api.
