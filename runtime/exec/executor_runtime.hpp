@@ -97,8 +97,8 @@ class ExecutorRuntime {
 
   // --- hand-off (handoff.cpp) ---
   //
-  // While user code runs in a poll its thread touches nothing of the runtime, so
-  // another thread may take it over. Every way from user code into the runtime begins with come_in.
+  // While user code runs in a poll its thread touches nothing of the runtime, so another thread may
+  // take it over. Every way from user code into the runtime begins with come_in.
 
   /// User code runs from here on. The thread of the poll.
   void go_out() noexcept { Hold::go_out(machine::this_thread_record.inside); }
@@ -119,9 +119,8 @@ class ExecutorRuntime {
   ExecutorRuntime& come_in_late() noexcept;
   /// Frees what is kept for the end of the step.
   void flush_freed() noexcept;
-  /// The thread that drives this runtime: whether it is out, and where it is told that it has lost
-  /// the runtime.
-  /// A thread that takes over says so before others may take over from it.
+  /// `thread` drives this runtime from now on: it knows whether it is out, and is told by mail if
+  /// it loses the runtime. Whoever takes over says so before others may take over from him.
   void driven_by(machine::ThisThread& thread) noexcept {
     mail_ = &thread.mail;
     // Release. Pairs: in_user_code. Publishes: `mail_`, and that this thread is inside.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Hand-off, the runtime's half: what is bound to a thread that has set its runtime down moves to
-// that thread's refuge, the rest stays for the thread that takes over.
+// Hand-off, the runtime's half: what is bound to a thread that is away moves to that thread's
+// refuge, the rest stays for the thread that takes over.
 //
 // Who may touch a runtime whose thread is out in user code is decided by the port's hold word
 // (exec/hold.hpp): that thread again, or the one that takes over.
@@ -20,7 +20,8 @@ ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
     Hold::go_out(self.inside);
     // Acquire. Pairs: Crew::take_over. Publishes: the refuge, with all that was moved there.
     if (ExecutorRuntime* refuge = self.mail.exchange(nullptr, std::memory_order_acq_rel)) {  // M31
-      self.inside.store(1, std::memory_order_relaxed);                                       // M31
+      // Relaxed: nobody takes over from a refuge.
+      self.inside.store(1, std::memory_order_relaxed);  // M31
       self.runtime = refuge;
       self.hold = refuge->port_.hold.load(std::memory_order_relaxed);
       machine::change_requests_to(&refuge->port_.request);
@@ -56,6 +57,7 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
     // Claimed by the strong one, which will vacate it, or by nobody.
     if (!polling.entered_by_slot) leave_slot(*polling.slot);
     polling.slot = nullptr;
+    polling.entered_by_slot = false;  // not by the one that it gets now
   }
   furnish_slot(polling, *std::exchange(polling.next_slot, nullptr), polling.slot_class);
   set_aside(polling);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "sched/crew.hpp"
 
-#include <new>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>

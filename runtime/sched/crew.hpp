@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
@@ -98,7 +97,7 @@ class Crew {
   std::unique_ptr<Refuge> refuges_[kMax];
   machine::ThreadHandle threads_[kMax] = {};
   Atomic<std::size_t> count_{0};  // grows; by the monitor only
-  mutable Mutex lock_{LockRank::crew};
+  Mutex lock_{LockRank::crew};
   Refuge* idle_ = nullptr;
   bool ending_ = false;
   Atomic<bool> given_up_{false};

@@ -27,7 +27,9 @@ constexpr Nanos kLinger = 20 * kMillisecond;
 constexpr Nanos kLentAtMost = 50 * kMicrosecond;
 // What a thread does is judged by what it did for so long.
 constexpr Nanos kWeighFor = 500 * kMicrosecond;
+// A task that spawns gets so many times handoff_after (decision 0011).
 constexpr Nanos kSpawnerGets = 10;
+// A monitor that looks again within so long need not be hurried.
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 
 bool something_ready(const Seat& seat) noexcept {
@@ -155,9 +157,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   TimerWheel& timers = worker.timers();
   const Nanos due = saturating_add(timers.next_expiry(), kTimerGrace);
   if (now >= due) {
-    const std::size_t fired = timers.expire(now);
-    timers_fired_.store(timers_fired_.load(std::memory_order_relaxed) + fired,
-                        std::memory_order_relaxed);
+    timers.expire(now);
   } else {
     next = std::min(next, due);
   }

@@ -64,9 +64,6 @@ class Monitor {
   std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
   /// How often a task was left its core because the system did not let it run. Any thread.
   std::uint64_t starved() const noexcept { return starved_.load(std::memory_order_relaxed); }
-  std::uint64_t timers_fired() const noexcept {
-    return timers_fired_.load(std::memory_order_relaxed);
-  }
 
   // Shorter slices cost more than they help: twenty times a request and the switches it leads to,
   // the monitor's own wake-up included (docs/benchmarks.md).
@@ -111,7 +108,6 @@ class Monitor {
   Atomic<std::uint32_t>& word_;
   Atomic<bool> let_go_{false};
   Atomic<std::uint64_t> looks_{0};
-  Atomic<std::uint64_t> timers_fired_{0};
   Atomic<std::uint64_t> starved_{0};
 };
 

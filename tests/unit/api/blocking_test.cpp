@@ -263,3 +263,29 @@ TEST_CASE("tasks that share the thread which has lost its worker take turns") {
   second.join();
   first.join();
 }
+
+TEST_CASE("a weak task that has lost its worker may change its class and wait on its stack") {
+  runtime_options options = handing(1);
+  options.slice = 200us;
+  runtime rt(options);
+  for (int round = 0; round < 10; ++round) {
+    std::atomic<int> started{0};
+    std::atomic<bool> done{false};
+    const auto body = [&] {
+      ++started;
+      while (started < 2) preempt_point();  // the first goes on as a weak one
+      blocking([&] { block_until(done); });
+      this_task::set_qos(qos::utility);
+      const int one = await_here(one_after_yield());
+      this_task::set_qos(qos::standard);
+      return one + await_here(one_after_yield());
+    };
+    auto first = rt.spawn({}, body);
+    auto second = rt.spawn({}, body);
+    auto last = rt.spawn({.qos = qos::background}, [&] { done = true; });
+    CHECK(first.join() == 2);
+    CHECK(second.join() == 2);
+    last.join();
+  }
+  CHECK(rt.stats().total.weak_live == 0);
+}
