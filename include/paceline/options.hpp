@@ -92,6 +92,11 @@ struct spawn_options {
 
   /// Asks the task to stop when this token is asked to. Takes any std::stop_token.
   detail::StopTokenOption stop_token = {};
+
+  /// Share of its core that the task gets while it competes with others of its class that run long:
+  /// -20 (most) to 19 (least), one step about a quarter, as for processes. Tasks that suspend
+  /// before their slice is over do not notice. Default: that of the spawning task, else 0.
+  std::optional<int> nice = std::nullopt;
 };
 
 }  // namespace paceline

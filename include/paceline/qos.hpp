@@ -11,8 +11,11 @@ namespace paceline {
 /// How soon a task should run, most important first. A class is a promise about waiting, never
 /// about correctness: every class that has ready tasks is served, whatever the others do.
 ///
-/// Until the bounded-wait policy arrives, the classes of one worker share it by weighted
-/// rotation: with every class ready, a round gives them 32, 16, 8, 4, 2 and 1 polls.
+/// Each class has a deadline for work that became ready: 0, 37.5, 75, 150 and 250 ms from
+/// user_interactive to background. The earliest goes first; more important ones may jump ahead for
+/// a few milliseconds each time, and a class that waited too long has its core for a quantum. The
+/// urgent class goes before all others, for a second at most while others wait.
+/// See docs/policies.md.
 enum class qos : std::uint8_t {
   urgent,            ///< fixed priority above the user interface; use sparingly
   user_interactive,  ///< a person is waiting for this frame

@@ -28,10 +28,6 @@ using detail::PromiseBase;
 
 constexpr std::size_t kNameMax = 255;
 
-unsigned class_of(const Slot& slot) noexcept {
-  return Group::of(slot).home().collection->class_index();
-}
-
 /// The class of a task that asks for none: that of the task that spawns it.
 unsigned class_for(const std::optional<qos>& asked, const ExecutorRuntime* runtime) {
   if (asked) {
@@ -44,6 +40,19 @@ unsigned class_for(const std::optional<qos>& asked, const ExecutorRuntime* runti
   }
   if (runtime != nullptr && runtime->current() != nullptr) return class_of(*runtime->current());
   return static_cast<unsigned>(qos::standard);
+}
+
+/// The nice value of a task that asks for none: that of the task that spawns it.
+int nice_of_spawner(const ExecutorRuntime* runtime) noexcept {
+  if (runtime == nullptr || runtime->current() == nullptr) return 0;
+  const detail::TaskExtras* extras = runtime->current()->root->extras;
+  return extras == nullptr ? 0 : extras->nice;
+}
+
+void attach_nice(PromiseBase& promise, int nice) {
+  if (nice == 0) return;
+  if (promise.extras == nullptr) promise.extras = new detail::TaskExtras;
+  promise.extras->nice = nice;
 }
 
 void attach_extras(PromiseBase& promise, const spawn_options& options) {
@@ -162,6 +171,12 @@ void check_options(const spawn_options& options, const RuntimeCore& target) {
     throw std::invalid_argument(fmt::format("spawn_options.name has {} bytes, the most is {}",
                                             options.name.size(), core::kNameMax));
   }
+  if (options.nice &&
+      (*options.nice < core::policy::kNiceMin || *options.nice > core::policy::kNiceMax)) {
+    throw std::invalid_argument(fmt::format("spawn_options.nice is {}, but the range is {} to {}",
+                                            *options.nice, core::policy::kNiceMin,
+                                            core::policy::kNiceMax));
+  }
   if (options.core && *options.core >= target.worker_count()) {
     throw std::invalid_argument(
         fmt::format("spawn_options.core is {}, but the runtime has {} workers, 0 to {}",
@@ -184,6 +199,7 @@ std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
   target.require_same_process("spawn");
   if (target.stopping()) throw_stopped();
   promise.runtime_id.store(target.id(), std::memory_order_relaxed);
+  core::attach_nice(promise, core::nice_of_spawner(runtime.get()));
   return core::spawn_here(*runtime, target, promise, frame, core::class_of(*runtime->current()),
                           core::spill_to(*runtime, target), Role::shared);
 }
@@ -208,6 +224,9 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   if (inside && target->stopping()) throw_stopped();
   promise.runtime_id.store(target->id(), std::memory_order_relaxed);
   if (options != nullptr) core::attach_extras(promise, *options);
+  core::attach_nice(promise, options != nullptr && options->nice
+                                 ? *options->nice
+                                 : core::nice_of_spawner(runtime.get()));
   if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, asked);
   if (!asked) {
     Seat* elsewhere = core::spill_to(*runtime, *target);
@@ -234,7 +253,10 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   core::RuntimeCore& target = runtime.worker().core();
   if (runtime.stop_requested(*runtime.current()->root)) return false;
   const bool apart = runtime.apart();
-  // All slots first: if one cannot be had, none of the children has started.
+  // Everything that can fail first: then none of the children has started.
+  for (std::size_t i = 0; i < group.count; ++i) {
+    core::attach_nice(*group.children[i], core::nice_of_spawner(&runtime));
+  }
   core::TaskCollection& collection =
       runtime.worker().seat().collections[core::class_of(*runtime.current())];
   for (std::size_t i = 0; i < group.count; ++i) {

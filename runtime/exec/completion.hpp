@@ -43,6 +43,7 @@ namespace paceline::detail {
 /// What few tasks have. Owned by the promise; dies with the frame.
 struct TaskExtras {
   core::TaskName* name = nullptr;
+  int nice = 0;  // -20..19, see spawn_options
   std::optional<std::stop_callback<core::StopForwarder>> external_stop;
 };
 

@@ -14,14 +14,6 @@
 
 namespace paceline::core {
 
-namespace {
-
-unsigned class_of(const Slot& slot) noexcept {
-  return Group::of(slot).home().collection->class_index();
-}
-
-}  // namespace
-
 // --- on the stack that is parked ---
 
 bool ExecutorRuntime::at_safepoint() noexcept {
@@ -33,20 +25,16 @@ bool ExecutorRuntime::at_safepoint() noexcept {
   const unsigned own = class_of(*current_);
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
-  const Word rivals = all_bits(slice_is_over ? own + 1 : own);
-  // Does what may interrupt us still wait? Somebody else may have taken it.
-  bool waits = slice_is_over && (!loot_.empty() || surroundings_.foreign_waits(*worker_));
-  for (Word left = port_.classes.load(std::memory_order_relaxed) & rivals; left != 0 && !waits;
-       left = without_lowest(left)) {
-    waits = port_.collections[lowest(left)].has_ready();
+  if (!should_give_way(own, slice_is_over)) {
+    bump(port_.polls);  // it answered: to whoever watches it is another turn
+    return false;
   }
-  if (!waits) return false;
   bump(counters_.preempt_requests);
   if (!running_->weak && weak_preempted_ >= surroundings_.max_weak) {
     bump(counters_.refused_cap);
     return false;
   }
-  if (!reserve(own)) {
+  if (!reserve()) {
     bump(counters_.refused_memory);
     return false;
   }
@@ -57,12 +45,12 @@ bool ExecutorRuntime::at_safepoint() noexcept {
 
 void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current_)); }
 
-bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(class_of(*current_)); }
+bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(); }
 
 /// A fresh executor to go on with, and a slot for this one. A weak one has left its strong one
 /// below.
-bool ExecutorRuntime::reserve(unsigned class_index) noexcept {
-  if (!give_slot(*running_, class_index)) return false;
+bool ExecutorRuntime::reserve() noexcept {
+  if (!give_slot(*running_)) return false;
   return running_->weak || reserve_fresh();
 }
 
@@ -81,20 +69,16 @@ bool ExecutorRuntime::reserve_fresh() noexcept {
   return true;
 }
 
-bool ExecutorRuntime::give_slot(Executor& executor, unsigned class_index) noexcept {
-  if (executor.slot != nullptr && executor.slot_class == class_index) return true;
-  Slot* slot = port_.collections[class_index].allocate_shared(Role::pinned);
+bool ExecutorRuntime::give_slot(Executor& executor) noexcept {
+  if (executor.slot != nullptr) return true;
+  Slot* slot = port_.weak().allocate_shared(Role::pinned);
   if (slot == nullptr) return false;
-  // Claimed by whoever entered the executor by it: run_parked vacates it then.
-  if (executor.slot != nullptr && !executor.entered_by_slot) vacate_own(executor);
-  executor.entered_by_slot = false;
-  furnish_slot(executor, *slot, class_index);
+  furnish_slot(executor, *slot);
   return true;
 }
 
-void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot, unsigned class_index) noexcept {
+void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot) noexcept {
   executor.slot = &slot;
-  executor.slot_class = class_index;
   slot.resume = Executor::tagged(executor);
   slot.waiting = &executor.gate;
   slot.stay = nullptr;
@@ -175,11 +159,13 @@ void ExecutorRuntime::replace_strong() noexcept {
   running_ = strong_;
   // The fresh one has one poll to do, then the worker looks after time and inbox.
   budget_ = 1;
+  opens_share(weak);
   publish_parked(weak);
 }
 
 /// An executor that was entered in a runtime which its thread has lost stands: done, or parked.
 void ExecutorRuntime::receive(Executor& executor) noexcept {
+  charge_after_poll(executor);
   if (executor.standing == Standing::at_rest) {
     spare(executor);
   } else {
@@ -193,6 +179,7 @@ void ExecutorRuntime::list_parked(Executor& executor) noexcept {
   executor.next = parked_;
   if (parked_ != nullptr) parked_->previous = &executor;
   parked_ = &executor;
+  executor.parked_at = ++parkings_;
   count_weak(executor.standing, 1);
 }
 
@@ -219,6 +206,7 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
   if (executor.standing == Standing::preempted) {
     executor.slot->waiting = nullptr;
     notify_home(*executor.slot);
+    weak_classes_ |= bit(executor.share_class);
     became_ready();
     return;
   }
@@ -242,16 +230,24 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     // Release. Pairs: may_resume. Publishes: that the task is RUNNING on the executor's behalf.
     Slot& slot = *executor.slot;
     executor.gate.ready.store(1, std::memory_order_release);  // M12
+    Port& there = Group::of(slot).home().collection->port();
+    const unsigned rank = class_of(claimed);
     notify(slot);
+    // The bit of a weak executor says nothing of its class.
+    if (rank < there.run_class.load(std::memory_order_relaxed)) there.ask(Ask::urgent);
     return Rest::elsewhere;
   }
   runtime.unlist_parked(executor);
-  if (executor.standing == Standing::waiting) executor.task->resume = executor.inner;
+  if (executor.standing == Standing::waiting) {
+    executor.task->resume = executor.inner;
+    runtime.turns_.woke(executor.share_class, executor.share);
+  }
   executor.gate.ready.store(0, std::memory_order_relaxed);
   executor.slot->waiting = &executor.gate;
   executor.standing = Standing::at_rest;
   executor.entered_by_slot = own;
   runtime.note_class(class_of(*executor.task));
+  runtime.charge_strong();
   executor.enter();
   ExecutorRuntime& now = below.runtime();
   if (&now != &runtime) {
@@ -260,15 +256,15 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     if (own) now.vacate_claimed(claimed);
     return Rest::elsewhere;
   }
+  now.charge_after_poll(executor);
   now.running_ = &below;
   now.set_current(nullptr);
   now.outcome_ = Outcome::none;
   now.budget_ = std::min(now.budget_, 1u);
-  const bool moved = own && executor.slot != &claimed;  // its task changed its class meanwhile
   executor.entered_by_slot = false;
   if (executor.standing == Standing::at_rest) {
     now.spare(executor);
-  } else if (own && !moved && executor.standing == Standing::preempted) {
+  } else if (own && executor.standing == Standing::preempted) {
     // Our claim of the slot ends first; then it is ready again.
     now.list_parked(executor);
     claimed.waiting = nullptr;
@@ -276,8 +272,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   } else {
     now.publish_parked(executor);
   }
-  if (moved) now.vacate_claimed(claimed);
-  return own && !moved ? Rest::suspended : Rest::elsewhere;
+  return own ? Rest::suspended : Rest::elsewhere;
 }
 
 // --- executors at rest ---

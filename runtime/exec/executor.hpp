@@ -14,6 +14,7 @@
 #include <paceline/detail/suspension.hpp>
 
 #include "machine/fiber.hpp"
+#include "policy/turns.hpp"
 #include "task/collection.hpp"
 
 namespace paceline::core {
@@ -40,8 +41,8 @@ enum class Standing : std::uint8_t {
 /// and that poll has ended it is at rest again, free to be the next fresh one. It never takes a
 /// second task while it is weak.
 ///
-/// A weak executor has a slot of its own in a page that thieves leave alone (decision 0010). When
-/// it may go on, that slot's bit is set: that is all the scheduling a weak executor has.
+/// A weak executor has a slot of its own in a collection that thieves leave alone (decision 0010).
+/// When it may go on, that slot's bit is set; which of those goes on is said by policy::Turns.
 ///
 /// It runs on one thread for as long as anything is on its stack. If that thread loses its core,
 /// the executor's runtime becomes the refuge of that thread (hand_over): so whoever stands on its
@@ -71,12 +72,16 @@ class Executor {
 
   Standing standing = Standing::at_rest;
   bool weak = false;
-  unsigned slot_class = 0;
   Slot* slot = nullptr;          // its own, while it has one
   bool entered_by_slot = false;  // resumed by a claim of its own slot, not of its task's
   Slot* next_slot = nullptr;     // in hand_over: where it moves
   Executor* next = nullptr;      // in the list of spare or of parked ones
   Executor* previous = nullptr;  // parked
+
+  // While it is weak.
+  policy::Share share;
+  unsigned share_class = 0;
+  std::uint64_t parked_at = 0;  // in the order of parking on one worker
 
   // The poll it was parked in.
   Slot* task = nullptr;
@@ -91,7 +96,7 @@ class Executor {
 
   /// A slot in the port it is about to move to. False: no memory.
   bool next_slot_in(Port& port) noexcept {
-    next_slot = port.collections[slot_class].allocate_shared(Role::pinned);
+    next_slot = port.weak().allocate_shared(Role::pinned);
     return next_slot != nullptr;
   }
   void drop_next_slot() noexcept {

@@ -17,9 +17,9 @@ namespace paceline::core {
 
 namespace {
 
-// Polls per round and class, most important first; documented in <paceline/qos.hpp>. Powers of two
-// from 32 to 1: each class gets at least as much as all less important ones together.
-constexpr std::array<unsigned, qos_count> kWeights = {32, 16, 8, 4, 2, 1};
+// While several classes are ready the class level is asked again after so many polls: often enough
+// for windows of a millisecond, and seldom enough that its look at the clock costs a poll little.
+constexpr unsigned kPollsPerChoice = 16;
 
 template <std::size_t... I>
 std::array<Sweep, qos_count> make_sweeps(Port& port, std::index_sequence<I...>) {
@@ -34,15 +34,19 @@ ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings&
       worker_(&worker),
       surroundings_(surroundings),
       stack_bytes_(stack_bytes),
-      credit_(kWeights),
-      has_credit_(all_bits(qos_count)),
+      turns_(surroundings.slice),
+      weak_sweep_(port.weak()),
+      class_level_(surroundings.classes),
+      fixed_watch_(surroundings.classes),
       sweeps_(make_sweeps(port, std::make_index_sequence<qos_count>())) {
   strong_ = new Executor(*this, stack_bytes);
 }
 
 ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   budget_ = budget;
-  drained_ = false;
+  drained_ = weak_next_ = false;
+  if ((port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) != 0) [[unlikely]]
+    take_turns();
   for (;;) {
     Executor& entered = *strong_;
     running_ = &entered;
@@ -59,7 +63,33 @@ ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   running_ = nullptr;
   if (spare_count_ > kSparesMax) trim_spares(kSparesMax);
   flush_freed();
-  return drained_ ? Step::drained : Step::more;
+  const bool weak_left = (port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) != 0;
+  return drained_ && !weak_left ? Step::drained : Step::more;
+}
+
+/// The class whose turn it is. `ready` may have classes that only seem ready.
+unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
+  const auto buckets = static_cast<policy::BucketMask>(ready);
+  const Nanos now = surroundings_.now();
+  const policy::BucketMask seen = fixed_watch_.seen(buckets, now);
+  // Within its quantum a class goes on, unless one that has come meanwhile goes before it.
+  const bool has_come = (ready & ~chosen_among_) != 0;
+  const bool goes_on = (ready & bit(chosen_)) != 0 && now < chosen_until_ &&
+                       (!has_come || !goes_before(seen, chosen_, now));
+  chosen_among_ = ready;
+  chosen_polls_ = kPollsPerChoice - 1;
+  if (goes_on) return chosen_;
+  const unsigned answer = class_level_.pick(seen, now).bucket;
+  // One class alone stays chosen without a look at the clock until another one is ready.
+  if (without_lowest(ready) == 0 && class_level_.only(seen)) chosen_polls_ = ~0u;
+  chosen_until_ = saturating_add(now, surroundings_.classes[answer].quantum);
+  return chosen_ = fixed_watch_.meant(answer, buckets, now);
+}
+
+/// Would another class be picked than `own`, which runs?
+bool ExecutorRuntime::goes_before(policy::BucketMask seen, unsigned own, Nanos now) noexcept {
+  const unsigned current = fixed_watch_.seen_class(own, now);
+  return class_level_.peek(seen, now, current).bucket != current;
 }
 
 inline Slot* ExecutorRuntime::pick() noexcept {
@@ -71,16 +101,22 @@ inline Slot* ExecutorRuntime::pick() noexcept {
     }
   }
   for (;;) {
-    const Word ready = port_.classes.load(std::memory_order_acquire);  // M6
-    if (ready == 0) return loot_.pop();
-    if ((ready & has_credit_) == 0) {
-      credit_ = kWeights;
-      has_credit_ = all_bits(qos_count);
+    const Word here = port_.classes.load(std::memory_order_acquire) & Port::kClasses;  // M6
+    if (here == 0) return loot_.pop();
+    const Word ready = here | weak_classes_;
+    unsigned chosen = chosen_;
+    if (ready == chosen_among_ && chosen_polls_ != 0) [[likely]]
+      --chosen_polls_;
+    else
+      chosen = choose_class(ready);
+    if ((here & bit(chosen)) == 0) [[unlikely]] {
+      weak_classes_ = weak_ready();
+      weak_next_ = (weak_classes_ & bit(chosen)) != 0;
+      if (weak_next_) return nullptr;
+      continue;
     }
-    const unsigned chosen = lowest(ready & has_credit_);
     unsigned arrived = 0;
     if (Slot* slot = sweeps_[chosen].next(arrived)) {
-      if (--credit_[chosen] == 0) has_credit_ &= ~bit(chosen);
       if (chosen != port_.run_class.load(std::memory_order_relaxed)) note_class(chosen);
       if (arrived != 0) {
         // Whoever sent them may have found no helper that could run beside it; we ask again.
@@ -174,10 +210,16 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
     if (self.weak) [[unlikely]]
       return;
   }
+  if (runtime.turn_ != nullptr) [[unlikely]] {
+    if (runtime.ready_ > 0) --runtime.ready_;
+    poll(self, *std::exchange(runtime.turn_, nullptr));
+    if (self.weak) return;
+  }
   while (runtime.budget_ > 0) {
     --runtime.budget_;
     Slot* slot = runtime.pick();
     if (slot == nullptr) {
+      if (runtime.weak_next_) return;
       runtime.drained_ = true;
       runtime.ready_ = 0;
       return;

@@ -22,6 +22,8 @@
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
 #include "machine/machine.hpp"
+#include "policy/class_level.hpp"
+#include "policy/fixed_watch.hpp"
 #include "task/collection.hpp"
 #include "task/sweep.hpp"
 #include "trace/counters.hpp"
@@ -46,6 +48,12 @@ struct Surroundings {
   bool apart = false;  // see ExecutorRuntime::apart
   /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
   unsigned max_weak = 32;
+  /// How long an executor may run while others of its class wait.
+  Nanos slice = 2 * kMillisecond;
+  /// Deadlines, warps and quanta of the classes.
+  policy::ClassTable classes = policy::class_table();
+  /// By which turns are measured.
+  Nanos (*now)() noexcept = &machine::now;
 };
 
 class ExecutorRuntime {
@@ -236,11 +244,11 @@ class ExecutorRuntime {
   void unlist_parked(Executor& executor) noexcept;
   void publish_parked(Executor& executor) noexcept;
   void replace_strong() noexcept;
-  bool reserve(unsigned class_index) noexcept;
+  bool reserve() noexcept;
   bool reserve_fresh() noexcept;
-  static void furnish_slot(Executor& executor, Slot& slot, unsigned class_index) noexcept;
+  static void furnish_slot(Executor& executor, Slot& slot) noexcept;
   void move_out(Executor& executor, ExecutorRuntime& refuge) noexcept;
-  bool give_slot(Executor& executor, unsigned class_index) noexcept;
+  bool give_slot(Executor& executor) noexcept;
   static Outcome how_it_rests(Slot& slot) noexcept;
   void count_weak(Standing standing, int change) noexcept;
   void spare(Executor& executor) noexcept;
@@ -249,6 +257,21 @@ class ExecutorRuntime {
   void leave_slot(Slot& slot) noexcept;
   void vacate_claimed(Slot& slot) noexcept;
   void destroy(Executor& executor) noexcept;
+
+  // turn.cpp
+  void take_turns() noexcept;
+  bool goes_on(unsigned own, bool strong_is_ready) noexcept;
+  Word weak_ready() const noexcept;
+  bool should_give_way(unsigned own, bool slice_is_over) noexcept;
+  Nanos charge_strong() noexcept;
+  void charge(Executor& weak, const Slot& task) noexcept;
+  void charge_after_poll(Executor& weak) noexcept;
+  void opens_share(Executor& weak) noexcept;
+  void moves_share(Executor& weak, ExecutorRuntime& refuge) noexcept;
+  [[gnu::noinline]] unsigned choose_class(Word ready) noexcept;
+  bool goes_before(policy::BucketMask seen, unsigned own, Nanos now) noexcept;
+  Word tasks_ready() noexcept;
+
   void set_current(Slot* slot) noexcept {
     current_ = slot;
     machine::this_thread_record.task = slot;
@@ -293,9 +316,22 @@ class ExecutorRuntime {
   unsigned freed_page_ = 0;
   Word freed_ = 0;
 
-  // Weighted rotation between classes: each ready class has credit for so many polls a round.
-  std::array<unsigned, qos_count> credit_;
-  Word has_credit_;
+  // Turns of weak executors.
+  Word weak_classes_ = 0;   // of those that wait, roughly
+  bool weak_next_ = false;  // this step ends, for it is a weak one's turn
+  Slot* turn_ = nullptr;    // polled first in this step
+  policy::Turns turns_;
+  Nanos turn_since_ = 0;  // up to here everybody has been billed
+  std::uint64_t parkings_ = 0;
+  Sweep weak_sweep_;  // over what remains of slots that serve nobody any more
+
+  // Which class: good for so many polls, while the ready ones stay the same.
+  policy::ClassLevel class_level_;
+  policy::FixedWatch fixed_watch_;
+  Word chosen_among_ = 0;
+  unsigned chosen_ = 0;
+  unsigned chosen_polls_ = 0;
+  Nanos chosen_until_ = 0;
 
   std::array<Sweep, qos_count> sweeps_;
   Loot loot_;

@@ -59,8 +59,11 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
     polling.slot = nullptr;
     polling.entered_by_slot = false;  // not by the one that it gets now
   }
-  furnish_slot(polling, *std::exchange(polling.next_slot, nullptr), polling.slot_class);
+  furnish_slot(polling, *std::exchange(polling.next_slot, nullptr));
   set_aside(polling);
+  if (&polling == strong_) opens_share(polling);
+  moves_share(polling, refuge);
+  refuge.turn_since_ = turn_since_;
   refuge.running_ = &polling;
   strong_ = std::exchange(fresh_, nullptr);
   strong_->weak = false;
@@ -83,8 +86,9 @@ void ExecutorRuntime::move_out(Executor& executor, ExecutorRuntime& refuge) noex
   // Its bit, if it is set, is spent on a vacant slot; it gets another one there.
   leave_slot(*std::exchange(executor.slot, nullptr));
   executor.set_runtime(refuge);
+  moves_share(executor, refuge);
   Slot& slot = *std::exchange(executor.next_slot, nullptr);
-  furnish_slot(executor, slot, executor.slot_class);
+  furnish_slot(executor, slot);
   refuge.list_parked(executor);
   if (!waits) {
     slot.waiting = nullptr;

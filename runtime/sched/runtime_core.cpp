@@ -162,6 +162,7 @@ void RuntimeCore::start_workers() {
       surroundings_.max_weak = 0;
     else
       surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
+    surroundings_.slice = std::max<Nanos>(options_.slice.count(), Monitor::kSliceMin);
     for (unsigned i = 0; i < count; ++i) {
       seats_.push_back(acquire_seat(*hub_, i));
       Worker::Plan plan;

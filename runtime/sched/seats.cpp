@@ -38,7 +38,7 @@ Seat* fresh_seat(unsigned index) {
   }
   if (seat == nullptr) {
     seat = new Seat;
-    for (unsigned c = 0; c < qos_count; ++c) seat->collections[c].attach(*seat, c, kMappedGroups);
+    for (unsigned c = 0; c <= qos_count; ++c) seat->collections[c].attach(*seat, c, kMappedGroups);
     seat->work_added = &work_added;
   }
   seat->index.store(index, std::memory_order_relaxed);

@@ -36,7 +36,7 @@ inline constexpr unsigned kRaidPages = 128;
 /// important class first, until it returns true. True if it did.
 template <class Visit>
 bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
-  Word classes = victim.classes.load(std::memory_order_seq_cst);  // M6
+  Word classes = victim.classes.load(std::memory_order_seq_cst) & Port::kClasses;  // M6
   for (; classes != 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const Group* first_group = nullptr;

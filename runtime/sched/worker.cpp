@@ -211,7 +211,8 @@ Seat& Worker::victim(std::size_t v) noexcept {
 
 bool Worker::others_have_work() noexcept {
   for (std::size_t v = 0; v < victims_.size(); ++v) {
-    if (victim(v).classes.load(std::memory_order_seq_cst) != 0) return true;  // M9
+    // M9
+    if ((victim(v).classes.load(std::memory_order_seq_cst) & Port::kClasses) != 0) return true;
   }
   return false;
 }
@@ -230,7 +231,7 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
     Worker& other = core_.worker(plan_.victims[v]);
     const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
     const bool stuck = asleep || (epochs_are_old && other.epoch() == victims_[v].epoch);
-    if (seat.classes.load(std::memory_order_relaxed) != 0) {
+    if ((seat.classes.load(std::memory_order_relaxed) & Port::kClasses) != 0) {
       const Haul haul = steal_from(seat, victims_[v].cursors, stuck);
       if (haul.bits != 0) {
         Counters& counters = runtime_.counters();

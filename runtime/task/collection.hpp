@@ -202,8 +202,8 @@ enum class Ask : std::uint32_t {
 /// A worker's address for the rest of the world: what a wake reaches. Ports are recycled between
 /// runtimes and never freed, so a waker may follow its slot to one at any time.
 struct Port {
-  // Classes that may have ready tasks, bit 0 the most important. Raised by any thread, lowered by
-  // the home worker.
+  // Classes that may have ready tasks, bit 0 the most important, and at bit kWeak whether a weak
+  // executor may go on. Raised by any thread, lowered by the home worker.
   alignas(kCacheLinePair) Atomic<Word> classes{0};
   // Wakes from outside the home worker's own bookkeeping; relaxed RMWs, away from the word above.
   alignas(kCacheLinePair) Atomic<std::uint64_t> remote_wakes{0};
@@ -224,7 +224,12 @@ struct Port {
   Atomic<std::uint32_t> request{0};
   // Who may touch the worker's runtime: see exec/hold.hpp. A count of changes and a state.
   Atomic<std::uint32_t> hold{0};
-  alignas(kCacheLinePair) TaskCollection collections[qos_count];
+  // One for each class; the last one has the weak executors' own slots, of any class.
+  alignas(kCacheLinePair) TaskCollection collections[qos_count + 1];
+
+  static constexpr unsigned kWeak = qos_count;
+  static constexpr Word kClasses = all_bits(qos_count);
+  TaskCollection& weak() noexcept { return collections[kWeak]; }
 
   static constexpr unsigned kAskBits = 2;
   static constexpr std::uint32_t kOverdue = qos_count + 1;
@@ -313,6 +318,11 @@ inline bool notify_home(Slot& slot) noexcept {
   const Word before = group.pages[page].notify_home(index);
   if (before == 0) raise(group, group.home(), group.index.load(std::memory_order_relaxed), page);
   return (before & bit(index)) == 0;
+}
+
+/// Class of a live task, by where it is. Its poller.
+inline unsigned class_of(const Slot& slot) noexcept {
+  return Group::of(slot).home().collection->class_index();
 }
 
 /// A waker's wake: any thread, any time, also when the task and its runtime are long gone.

@@ -88,6 +88,23 @@ struct alignas(kCacheLine) WakerPage {
     return true;
   }
 
+  /// Takes this bit, if it is set. Home worker.
+  bool take_this(unsigned index) noexcept {
+    bool had = false;
+    for (Atomic<Word>* word : {&pass, &next}) {
+      const Word ready = word->load(std::memory_order_relaxed);
+      if ((ready & bit(index)) == 0) continue;
+      had = true;
+      word->store(ready & ~bit(index), std::memory_order_release);  // M5
+    }
+    if ((notified.load(std::memory_order_relaxed) & bit(index)) != 0) {
+      had = true;
+      // Acquire, as in absorb.
+      notified.fetch_and(~bit(index), std::memory_order_acq_rel);  // M4
+    }
+    return had;
+  }
+
   /// All ready bits, for a look that takes nothing.
   Word ready(std::memory_order order = std::memory_order_acquire) const noexcept {  // M5
     return notified.load(order) | next.load(order) | pass.load(order);

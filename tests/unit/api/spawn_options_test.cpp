@@ -2,6 +2,7 @@
 // spawn_options: name, class, core and stop token; their limits, and their life inside co_await.
 #include "fixtures.hpp"
 
+#include <limits>
 #include <sstream>
 #include <thread>
 
@@ -266,4 +267,19 @@ TEST_CASE("options can be kept, copied, assigned and used again") {
   join_handle<> stopped = rt.spawn(forever(), assigned);
   source.request_stop();
   CHECK_THROWS_AS(stopped.join(), operation_cancelled);
+}
+
+TEST_CASE("a nice value outside its range is refused with a message, and nothing is spawned") {
+  runtime rt(workers(1));
+  const auto nothing = []() -> task<> { co_return; };
+  for (const int nice :
+       {-21, 20, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
+    const std::string message =
+        message_of<std::invalid_argument>([&] { rt.spawn(nothing(), {.nice = nice}); });
+    INFO(message);
+    REQUIRE(message.find("-20 to 19") != std::string::npos);
+  }
+  rt.spawn(nothing(), {.nice = -20}).join();
+  rt.spawn(nothing(), {.nice = 19}).join();
+  REQUIRE(rt.stats().total.spawned == 2);
 }

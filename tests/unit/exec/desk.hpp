@@ -67,8 +67,15 @@ class Desk {
     return *slot;
   }
 
-  /// What a monitor does: asks the poll that runs now to give way.
-  void ask(core::Ask why) { home_.port.ask(why); }
+  /// What a monitor does: asks the poll that runs now to give way, after a slice if that is why.
+  void ask(core::Ask why) {
+    if (why == core::Ask::slice) pass(kSlice);
+    home_.port.ask(why);
+  }
+  /// Lets time pass, as far as turns are concerned.
+  void pass(core::Nanos time) { now_ += time; }
+  core::Nanos now() const { return now_; }
+  static constexpr core::Nanos kSlice = 2 * core::kMillisecond;
   std::uint64_t count(const core::Atomic<std::uint64_t>& counter) const {
     return counter.load(std::memory_order_relaxed);
   }
@@ -97,6 +104,8 @@ class Desk {
       current_->unhandled.push_back(std::exchange(promise.error, nullptr));
     };
     all.foreign_waits = [](core::Worker&) noexcept { return false; };
+    all.slice = kSlice;
+    all.now = []() noexcept { return now_; };
     return all;
   }
 
@@ -113,6 +122,7 @@ class Desk {
   std::uint64_t last_id_ = 0;
   core::ExecutorRuntime runtime_;
   static inline Desk* current_ = nullptr;
+  static inline core::Nanos now_ = 0;
 };
 
 }  // namespace paceline_test

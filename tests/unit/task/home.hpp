@@ -47,7 +47,7 @@ class Home {
   Home() {
     GroupMemory::left = GroupMemory::kPlenty;
     port.work_added = [](core::Port&, unsigned, bool) noexcept { work_added_calls.fetch_add(1); };
-    for (unsigned c = 0; c < paceline::qos_count; ++c) {
+    for (unsigned c = 0; c <= paceline::qos_count; ++c) {
       port.collections[c].attach(port, c, GroupMemory::kSource);
     }
   }
