@@ -14,7 +14,6 @@ namespace {
 
 using namespace pacebench;
 using namespace paceline::core::policy;
-using paceline::qos;
 
 constexpr std::uint16_t kClusters = 16;
 constexpr std::uint16_t kCores = 8;

@@ -86,16 +86,12 @@ class Placement {
     ClusterIndex where;
     PlaceReason reason;
   };
-  /// The best so far. The key orders by gain, then natives before others, so that one comparison
-  /// decides; what waits longer than the preferred cluster has a negative one.
+  /// The best so far. Natives are visited first, so they win ties without being asked for.
   struct Held {
     ClusterIndex where;
-    std::int64_t key;
+    std::int64_t gain;
     bool idle;
   };
-  static std::int64_t key_of(std::int64_t gain, bool native) noexcept {
-    return 2 * gain + (native ? 1 : 0);
-  }
 
   Load load(ClusterIndex c) const noexcept { return load_for(loads_, c, ask_.q, ask_.shared); }
 
@@ -108,8 +104,7 @@ class Placement {
     const Preference preference = preference_of(table_, ask_.q, ask_.preferred, loads_);
     preferred_ = preference.cluster;
     slow_only_ = preference.slow_only;
-    if (ask_.q == qos::urgent && ask_.shared == SharedUse::none)
-      return {preferred_, PlaceReason::urgent};
+    if (ask_.q == qos::urgent) return {preferred_, PlaceReason::urgent};
     at_preferred_ = load(preferred_);
     if (at_preferred_ == 0) return {preferred_, PlaceReason::preferred_idle};
     if (ask_.stir && ask_.shared != SharedUse::round_robin)
@@ -135,11 +130,10 @@ class Placement {
     if (ask_.shared == SharedUse::native_first) {
       if (const Choice room = native_room(); room.where != kNoCluster) return room;
     }
-    const Held start{preferred_, key_of(0, true), false};
-    Held held = start;
+    Held held{preferred_, 0, false};
     visit(table_.candidates(preferred_), held);
     if (held.idle) return {held.where, PlaceReason::idle};
-    return {held.where, held.key != start.key ? PlaceReason::less_loaded : PlaceReason::preferred};
+    return {held.where, held.gain != 0 ? PlaceReason::less_loaded : PlaceReason::preferred};
   }
 
   void visit(std::span<const Candidate> candidates, Held& held) const noexcept {
@@ -155,9 +149,8 @@ class Placement {
       }
       // Without branches: which cluster is best is chance, and a wrong guess costs more than this.
       const std::int64_t gain = std::int64_t{at_preferred_} - std::int64_t{there};
-      const std::int64_t key = key_of(gain, c.native);
-      const bool better = (key > held.key) & (gain >= priced * c.weight);
-      held.key = better ? key : held.key;
+      const bool better = (gain > held.gain) & (gain >= priced * c.weight);
+      held.gain = better ? gain : held.gain;
       held.where = better ? c.cluster : held.where;
     }
   }
@@ -182,11 +175,14 @@ class Placement {
     for (const Candidate& c : table_.natives(chosen)) {
       if (available(loads_, c.cluster)) return {c.cluster, PlaceReason::instead_native};
     }
+    ClusterIndex fast = kNoCluster;  // for background, should the slow ones be gone meanwhile
     for (std::size_t i = 0; i < table_.clusters(); ++i) {
       const auto c = static_cast<ClusterIndex>(i);
-      if (slow_only_ && table_.rank(c) == 0) continue;
-      if (available(loads_, c)) return {c, PlaceReason::instead_any};
+      if (!available(loads_, c)) continue;
+      if (!slow_only_ || table_.rank(c) != 0) return {c, PlaceReason::instead_any};
+      if (fast == kNoCluster) fast = c;
     }
+    if (fast != kNoCluster) return {fast, PlaceReason::instead_any};
     return {chosen, PlaceReason::nowhere};
   }
 

@@ -138,6 +138,17 @@ TEST_CASE("background stays off fast clusters while a slow one takes work, whate
   CHECK(place_on(EdgeTable(alike.view(), Profile::balanced), Loads(alike), ask).where == 0);
 }
 
+TEST_CASE("background takes any slow cluster, also without an edge, before a fast one") {
+  Machine machine;
+  machine.add(0, 4).add(1, 4).add(2, 4).add(3, 4);
+  const EdgeTable table(machine.view(), Profile::balanced);
+  Loads loads(machine);
+  loads[1].recommended = loads[2].recommended = false;
+  CHECK(place_on(table, loads, {.q = qos::background, .preferred = 1}) ==
+        PlaceVerdict{3, PlaceReason::instead_any, false});
+  CHECK(place_on(table, loads, {.q = qos::utility, .preferred = 1}).where == 0);
+}
+
 TEST_CASE("background that must share a resource by turns still keeps off fast clusters") {
   Machine machine;
   machine.add(0, 4).add(1, 4).add(1, 4);
@@ -202,6 +213,36 @@ TEST_CASE("urgent tasks go where they prefer, however long the queue") {
   loads[0].recommended = false;
   CHECK(place_on(table, loads, {.q = qos::urgent, .preferred = 0}) ==
         PlaceVerdict{1, PlaceReason::instead_any, false});
+}
+
+TEST_CASE("background whose chosen cluster is gone goes to a slow one, and to a fast one at last") {
+  // Loads that change between two looks: every answer is that of the moment.
+  struct Fading {
+    LoadView first, then;
+    mutable unsigned looks = 0;
+    unsigned change;
+    const LoadView& now() const { return looks++ < change ? first : then; }
+    bool recommended(ClusterIndex c) const { return now().recommended(c); }
+    std::uint32_t workers(ClusterIndex c) const { return now().workers(c); }
+    Load latency(ClusterIndex c, qos q) const { return now().latency(c, q); }
+    Load shared(ClusterIndex c, SharedUse use) const { return now().shared(c, use); }
+  };
+  Machine machine;
+  machine.add(0, 4).add(1, 4).add(1, 4);
+  const EdgeTable table(machine.view(), Profile::balanced);
+  Loads before(machine);
+  Loads after(machine);
+  after[1].recommended = false;
+  for (const bool slow_left : {true, false}) {
+    after[2].recommended = slow_left;
+    for (unsigned change = 0; change < 12; ++change) {
+      const Fading loads{before.view(), after.view(), 0, change};
+      const PlaceVerdict verdict =
+          place(table, PlaceAsk{.q = qos::background, .preferred = 1}, loads);
+      CHECK(verdict.reason != PlaceReason::nowhere);
+      if (slow_left) CHECK(verdict.where != 0);
+    }
+  }
 }
 
 TEST_CASE("statement 46: of no more turn-taking tasks than clusters no cluster has two") {
