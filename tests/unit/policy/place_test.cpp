@@ -196,6 +196,8 @@ TEST_CASE("statement 44: a bound task stays on its kind while its cluster takes 
   CHECK(place_on(table, loads, ask) == PlaceVerdict{1, PlaceReason::bound, false});
   loads[1].recommended = false;
   CHECK(place_on(table, loads, ask) == PlaceVerdict{3, PlaceReason::bound_native, false});
+  loads.wait(3, 500);
+  CHECK(place_on(table, loads, ask) == PlaceVerdict{2, PlaceReason::bound_native, false});
   loads[1].recommended = true;
   CHECK(place_on(table, loads, ask).where == 1);
   // Without any cluster of the kind the binding gives way to the preference.
