@@ -157,6 +157,12 @@ TEST_CASE("background that must share a resource by turns still keeps off fast c
   const auto tasks = fill(table, loads, 3, 6,
                           {.q = qos::background, .preferred = 0, .shared = SharedUse::round_robin});
   CHECK(tasks == std::vector<unsigned>{0, 3, 3});
+  // Also where the preferred cluster is the only slow one.
+  const Machine small = p_and_e();
+  Loads few(small);
+  CHECK(fill(EdgeTable(small.view(), Profile::balanced), few, 2, 4,
+             {.q = qos::background, .preferred = 1, .shared = SharedUse::round_robin}) ==
+        std::vector<unsigned>{0, 4});
 }
 
 TEST_CASE("statement 50: of two candidates with equal gain the native one wins") {
