@@ -31,7 +31,7 @@ std::uint32_t EnergyPolicy::without(const EnergyTask& task,
                                     std::span<const std::uint32_t> utilisation,
                                     std::uint32_t core) const noexcept {
   const std::uint32_t all = utilisation[core];
-  return core == task.previous ? all - std::min(all, task.utilisation) : all;
+  return core == task.previous ? all - std::min(all, task.counted) : all;
 }
 
 double EnergyPolicy::of_cluster(const EnergyTask& task, std::span<const std::uint32_t> utilisation,

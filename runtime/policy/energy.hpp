@@ -50,6 +50,9 @@ struct EnergyTask {
   std::uint32_t util_max;
   std::uint32_t previous;  ///< core, or kNoCore for new work
   CoreMask allowed;        ///< affinity and active workers
+  /// What the snapshot of the previous core still counts of the task: less than `utilisation` for
+  /// one that has slept and is expected to want as much as before.
+  std::uint32_t counted;
 };
 
 struct EnergyChoice {

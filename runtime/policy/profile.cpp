@@ -46,8 +46,17 @@ ProfileVerdict make_profile(ProfileName name, double time_scale) noexcept {
   // 8.1 row 6 names the edges of each profile; energy-aware placement is what `performance` gives
   // up, since it trades delay for power. Alpha is the default of 5.3, halved where power counts
   // more.
-  Profile profile{ProfileName::balanced, 1,          true, true, false, 1.0, 4,
-                  kBalancedClasses,      kCategories};
+  Profile profile{.name = ProfileName::balanced,
+                  .time_scale = 1,
+                  .energy_aware = true,
+                  .opens_upwards = true,
+                  .paces = true,
+                  .idles_upkeep = false,
+                  .packs = false,
+                  .alpha = 1.0,
+                  .energy_hysteresis_shift = 4,
+                  .classes = kBalancedClasses,
+                  .categories = kCategories};
   const bool in_range = time_scale >= kLeastTimeScale && time_scale <= kMostTimeScale;
   if (!in_range) return {ProfileFault::time_scale_range, profile};
   profile.name = name;
@@ -55,11 +64,13 @@ ProfileVerdict make_profile(ProfileName name, double time_scale) noexcept {
   switch (name) {
     case ProfileName::performance:
       profile.energy_aware = false;
+      profile.paces = false;
       profile.classes = kPerformanceClasses;
       return {ProfileFault::none, profile};
     case ProfileName::balanced: return {ProfileFault::none, profile};
     case ProfileName::efficiency:
       profile.opens_upwards = false;
+      profile.idles_upkeep = true;
       profile.packs = true;
       profile.alpha = 0.5;
       profile.classes = kEfficiencyClasses;

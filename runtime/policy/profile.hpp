@@ -49,6 +49,8 @@ struct Profile {
   double time_scale;
   bool energy_aware;   ///< places by energy while the machine is not over-utilised (row 9)
   bool opens_upwards;  ///< slow to fast opens when the slow kind is overloaded (row 6)
+  bool paces;          ///< asks the system for the lowest sufficient speed (W2 of 5.4)
+  bool idles_upkeep;   ///< utility and background at the lowest speed of their cores (4.8)
   bool packs;          ///< derecommends fast clusters whose work fits elsewhere
   double alpha;        ///< weight of lateness against energy (5.3)
   unsigned energy_hysteresis_shift;  ///< a saving of 1/2^shift is needed to move (5.5)

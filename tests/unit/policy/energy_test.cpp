@@ -33,7 +33,7 @@ struct Example {
     return {machine.view(), {clusters}, parameters};
   }
   EnergyTask task(std::uint32_t util = 200, std::uint32_t previous = 0) const {
-    return {util, 0, kFullCapacity, previous, all};
+    return {util, 0, kFullCapacity, previous, all, util};
   }
 };
 
@@ -89,7 +89,7 @@ TEST_CASE("statement 66: a saving of at most a sixteenth keeps the previous work
     const Points there{{1024, 1024 * price_there}};
     const std::vector<ClusterEnergy> clusters{{here, 0, 0, 0}, {there, 0, 0, 0}};
     const EnergyPolicy policy(machine.view(), {clusters});
-    return policy.choose({100, 0, kFullCapacity, 0, all}, Utilisation{100, 0});
+    return policy.choose({100, 0, kFullCapacity, 0, all, 100}, Utilisation{100, 0});
   };
   CHECK(choose(16).reason == EnergyReason::previous_cheapest);  // a tie
   CHECK(choose(15).reason == EnergyReason::saves_too_little);   // exactly 1/16
@@ -130,6 +130,15 @@ TEST_CASE("energy obeys the mask and the clamps of a task") {
   const std::vector<std::uint64_t> nobody{0};
   task.allowed = nobody;
   CHECK(example.policy().choose(task, example.utilisation).reason == EnergyReason::nothing_fits);
+}
+
+TEST_CASE("of a task that slept only what is still counted is taken from its previous core") {
+  const Example example;
+  EnergyTask task = example.task(200);
+  task.counted = 0;  // all of the 400 on core 0 is others'
+  const double base = example.policy().total(task, example.utilisation, kNoCore);
+  CHECK(std::abs(base - (500 * 300.0 / 512 + 1100 * 800.0 / 768)) < 1e-9);
+  CHECK(example.policy().choose(task, example.utilisation).core == 1);
 }
 
 TEST_CASE("headroom asks for a faster point before it is needed") {

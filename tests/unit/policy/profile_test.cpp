@@ -40,6 +40,11 @@ TEST_CASE("each profile switches on what section 8 gives it") {
   CHECK(performance.opens_upwards);
   CHECK(balanced.opens_upwards);
   CHECK_FALSE(efficiency.opens_upwards);
+  CHECK_FALSE(performance.paces);
+  CHECK(balanced.paces);
+  CHECK(efficiency.paces);
+  CHECK_FALSE(balanced.idles_upkeep);
+  CHECK(efficiency.idles_upkeep);
   CHECK_FALSE(performance.packs);
   CHECK_FALSE(balanced.packs);
   CHECK(efficiency.packs);
