@@ -202,14 +202,14 @@ void BalanceClock::made(DomainLevel level, Nanos now, bool moved) noexcept {
   }
 }
 
-IdleVerdict search_idle(const Domains& domains, std::uint32_t core,
+PullVerdict search_idle(const Domains& domains, std::uint32_t core,
                         std::span<const CoreLoad> loads) noexcept {
   return search_idle_from(domains, domains.place(core).innermost, core, loads);
 }
 
-IdleVerdict search_idle_from(const Domains& domains, std::uint32_t from, std::uint32_t core,
+PullVerdict search_idle_from(const Domains& domains, std::uint32_t from, std::uint32_t core,
                              std::span<const CoreLoad> loads) noexcept {
-  IdleVerdict verdict{{PassReason::balanced, kNoCore, kNotJudged}, kNoDomain, 0};
+  PullVerdict verdict{{PassReason::balanced, kNoCore, kNotJudged}, kNoDomain, 0};
   for (std::uint32_t d = from; d != kNoDomain; d = domains.at(d).parent) {
     if ((domains.at(d).flags & kDomainPullsWhenIdle) == 0) continue;
     verdict = {find_source(domains, domains.at(d), core, loads), d, verdict.looked + 1};

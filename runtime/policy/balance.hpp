@@ -156,15 +156,15 @@ class BalanceClock {
 };
 
 /// The search of a core that goes idle: its domains from the inside out, to the first source.
-struct IdleVerdict {
+struct PullVerdict {
   PassVerdict pass;      ///< of the domain it stopped at, or of the outermost
   std::uint32_t domain;  ///< kNoDomain if the core has none
   std::uint32_t looked;  ///< domains that were looked at
 };
-IdleVerdict search_idle(const Domains& domains, std::uint32_t core,
+PullVerdict search_idle(const Domains& domains, std::uint32_t core,
                         std::span<const CoreLoad> loads) noexcept;
 /// The same, going on with the domain `from` after a source whose tasks could not move.
-IdleVerdict search_idle_from(const Domains& domains, std::uint32_t from, std::uint32_t core,
+PullVerdict search_idle_from(const Domains& domains, std::uint32_t from, std::uint32_t core,
                              std::span<const CoreLoad> loads) noexcept;
 
 enum class WakeCoreReason : std::uint8_t {

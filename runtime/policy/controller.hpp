@@ -90,12 +90,12 @@ class Controller {
  public:
   /// Copies the machine view. All clusters are recommended and every class prefers the first
   /// cluster of its kind. Throws std::bad_alloc, std::invalid_argument as Domains does.
-  Controller(const MachineView& machine, const Profile& profile, Nanos now);
+  Controller(const MachineView& machine, const ProfileSettings& profile, Nanos now);
 
   ControllerChanges step(const ControllerSnapshot& snapshot) noexcept;
 
   /// From the next step on.
-  void use(const Profile& profile) noexcept { profile_ = profile; }
+  void use(const ProfileSettings& profile) noexcept { profile_ = profile; }
 
   std::uint16_t preferred(qos q) const noexcept {
     return preferences_[static_cast<std::size_t>(q)].cluster;
@@ -135,7 +135,7 @@ class Controller {
   std::vector<ClusterAdvice> advice_;
   std::vector<ClusterAdvice> wanted_;  // of the step under way
   std::array<Preference, kPreferences> preferences_;
-  Profile profile_;
+  ProfileSettings profile_;
   std::uint16_t slowest_ = 0;
   EnergyState energy_;
   BalancingVerdict balancing_;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "policy/profile.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 namespace paceline::core::policy {
 
 namespace {
@@ -46,18 +43,18 @@ ProfileVerdict make_profile(ProfileName name, double time_scale) noexcept {
   // 8.1 row 6 names the edges of each profile; energy-aware placement is what `performance` gives
   // up, since it trades delay for power. Alpha is the default of 5.3, halved where power counts
   // more.
-  Profile profile{.name = ProfileName::balanced,
-                  .time_scale = 1,
-                  .energy_aware = true,
-                  .opens_upwards = true,
-                  .paces = true,
-                  .idles_upkeep = false,
-                  .packs = false,
-                  .alpha = 1.0,
-                  .energy_hysteresis_shift = 4,
-                  .classes = kBalancedClasses,
-                  .categories = kCategories};
-  const bool in_range = time_scale >= kLeastTimeScale && time_scale <= kMostTimeScale;
+  ProfileSettings profile{.name = ProfileName::balanced,
+                          .time_scale = 1,
+                          .energy_aware = true,
+                          .opens_upwards = true,
+                          .paces = true,
+                          .idles_upkeep = false,
+                          .packs = false,
+                          .alpha = 1.0,
+                          .energy_hysteresis_shift = 4,
+                          .classes = kBalancedClasses,
+                          .categories = kCategories};
+  const bool in_range = time_scale >= kLeastProfileScale && time_scale <= kMostProfileScale;
   if (!in_range) return {ProfileFault::time_scale_range, profile};
   profile.name = name;
   profile.time_scale = time_scale;
@@ -81,15 +78,7 @@ ProfileVerdict make_profile(ProfileName name, double time_scale) noexcept {
   return {ProfileFault::unknown_name, profile};
 }
 
-Nanos scaled(Nanos time, double time_scale) noexcept {
-  if (time <= 0 || time_scale == 1.0) return time;
-  const double exact = static_cast<double>(time) * time_scale;
-  if (exact >= static_cast<double>(kForever)) return kForever;
-  // Rounded, not truncated: 0.1 is not exact in binary, and 37.5 ms shall become 3.75 ms.
-  return std::max<Nanos>(1, std::llround(exact));
-}
-
-EligibleVerdict judge_eligible(const Profile& profile, const EligibleInputs& in) noexcept {
+EligibleVerdict judge_eligible(const ProfileSettings& profile, const EligibleInputs& in) noexcept {
   if (!in.allowed) return {EligibleReason::forbidden, false};
   if (in.qos_class == qos::background && in.worker_rank == 0 && in.slow_recommended) {
     return {EligibleReason::background_on_fast, false};

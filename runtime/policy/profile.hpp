@@ -2,8 +2,7 @@
 // What `performance`, `balanced` and `efficiency` switch on, and the time scale of all policies.
 // Flow room: policy. Made at start-up, then read by everybody; a new profile replaces the old one
 // between two steps of the controller.
-// It must never change a weight of an edge with time_scale, nor let background work onto fast cores
-// while slow ones are recommended.
+// It must never let background work onto fast cores while slow ones are recommended.
 // Proof: tests/unit/policy/profile_test.cpp.
 // Source: policies.md 2.1 (time_scale), 6.2 (classes and categories), 8.1 rows 5, 6, 9, 18.
 #pragma once
@@ -14,8 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-
-#include "base/time.hpp"
 
 namespace paceline::core::policy {
 
@@ -40,13 +37,12 @@ enum class KindWish : std::uint8_t {
   slow_first,  ///< the slowest kind that is not overloaded
 };
 
-/// Weight in microseconds of the edge that opens upwards, and of the one downwards (3.2, 8.1 row
-/// 6).
+/// Weight in microseconds of the edges between kinds (3.2; upwards 8.1 row 6).
 inline constexpr std::uint32_t kEdgeWeightUs = 64;
 
-struct Profile {
+struct ProfileSettings {
   ProfileName name;
-  double time_scale;
+  double time_scale;   ///< of the times of 2.1 and 3.3; who keeps them applies it
   bool energy_aware;   ///< places by energy while the machine is not over-utilised (row 9)
   bool opens_upwards;  ///< slow to fast opens when the slow kind is overloaded (row 6)
   bool paces;          ///< asks the system for the lowest sufficient speed (W2 of 5.4)
@@ -60,28 +56,24 @@ struct Profile {
 
 /// Range of time_scale: from tasks of nanoseconds to quanta of seconds. Outside it, times of 2.1
 /// round to nothing or exceed the wait that a class is promised.
-inline constexpr double kLeastTimeScale = 0.001;
-inline constexpr double kMostTimeScale = 100;
+inline constexpr double kLeastProfileScale = 0.001;
+inline constexpr double kMostProfileScale = 100;
 
 enum class ProfileFault : std::uint8_t {
   none,
   unknown_name,
-  time_scale_range,  ///< outside kLeastTimeScale..kMostTimeScale, or not a number
+  time_scale_range,  ///< outside kLeastProfileScale..kMostProfileScale, or not a number
 };
 
 std::string_view to_string(ProfileFault fault) noexcept;
 
 struct ProfileVerdict {
   ProfileFault fault;
-  Profile profile;  ///< with a fault: `balanced` at scale 1
+  ProfileSettings profile;  ///< with a fault: `balanced` at scale 1
 };
 
 /// The settings of a profile.
 ProfileVerdict make_profile(ProfileName name, double time_scale = 1) noexcept;
-
-/// One of the times of 2.1 under a scale: WCEL, warp, quantum, pending delta, tick, history window,
-/// the time constant of 3.3. Zero stays zero, nothing else becomes zero, nothing overflows.
-Nanos scaled(Nanos time, double time_scale) noexcept;
 
 enum class EligibleReason : std::uint8_t {
   preferred,           ///< its own kind of core
@@ -107,7 +99,8 @@ struct EligibleVerdict {
 };
 
 /// Whether an idle worker may take a task: affinity, edge and profile together (8.1 row 6).
-EligibleVerdict judge_eligible(const Profile& profile, const EligibleInputs& inputs) noexcept;
+EligibleVerdict judge_eligible(const ProfileSettings& profile,
+                               const EligibleInputs& inputs) noexcept;
 
 enum class BalancingReason : std::uint8_t {
   over_utilised,  ///< on

@@ -169,7 +169,7 @@ void Floor::balance(std::uint32_t core) {
   if (idle && !cores_[core].was_idle) {
     std::uint32_t from = domains_.place(core).innermost;
     while (from != kNoDomain) {
-      const IdleVerdict found = search_idle_from(domains_, from, core, loads_);
+      const PullVerdict found = search_idle_from(domains_, from, core, loads_);
       if (found.pass.reason != PassReason::found || pull(found.pass.source, core)) break;
       from = domains_.at(found.domain).parent;
     }

@@ -100,7 +100,7 @@ class PhoneWorld {
   paceline_test::PolicyMachine machine_;
   std::vector<paceline::core::policy::ClusterEnergy> energy_;
   PhonePlace place_;
-  paceline::core::policy::Profile profile_;
+  paceline::core::policy::ProfileSettings profile_;
   paceline::core::policy::Controller controller_;
   paceline::core::policy::EnergyPolicy policy_;
   paceline::core::Rng rng_;

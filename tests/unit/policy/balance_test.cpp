@@ -107,7 +107,7 @@ TEST_CASE("statement 53: an idle worker searches SMT, MC, NUMA, SYS and stops at
       {2, smt}, {1, mc}, {4, numa}, {8, sys}};
   std::uint32_t looked = 0;
   for (const auto& [core, level] : expected) {
-    const IdleVerdict verdict = search(core);
+    const PullVerdict verdict = search(core);
     CHECK(verdict.pass.reason == PassReason::found);
     CHECK(verdict.pass.source == core);
     CHECK(domains.at(verdict.domain).level == level);
@@ -122,7 +122,7 @@ TEST_CASE("statement 53: an idle worker searches SMT, MC, NUMA, SYS and stops at
   const std::uint32_t next = domains.at(search_idle(domains, 0, loads).domain).parent;
   CHECK(search_idle_from(domains, next, 0, loads).pass.source == 8);
   // Nothing anywhere: all four were looked at.
-  const IdleVerdict none = search_idle(domains, 0, std::vector<CoreLoad>(16, with(1)));
+  const PullVerdict none = search_idle(domains, 0, std::vector<CoreLoad>(16, with(1)));
   CHECK(none.looked == 4);
   CHECK(none.pass.source == kNoCore);
   // A machine of one core has nowhere to look.
@@ -135,9 +135,9 @@ TEST_CASE("an idle core takes work though the sums of the groups are level") {
   const PolicyMachine fixture(alike(2, 4, 1, 1));
   const Domains domains(fixture.view());
   // 4 against 4 tasks, but core 0 has none and core 4 has two.
-  const IdleVerdict verdict = search_idle(domains, 0, loads_of({0, 1, 1, 2, 2, 1, 1, 0}));
+  const PullVerdict verdict = search_idle(domains, 0, loads_of({0, 1, 1, 2, 2, 1, 1, 0}));
   CHECK(verdict.pass.source == 3);  // in its own cluster first
-  const IdleVerdict far = search_idle(domains, 0, loads_of({0, 1, 1, 1, 2, 1, 0, 0}));
+  const PullVerdict far = search_idle(domains, 0, loads_of({0, 1, 1, 1, 2, 1, 0, 0}));
   CHECK(far.pass.source == 4);
 }
 

@@ -234,6 +234,6 @@ TEST_CASE("whatever the snapshots say, each class has a recommended cluster") {
 }
 
 TEST_CASE("a controller refuses a machine that contradicts itself") {
-  const Profile profile = make_profile(ProfileName::balanced).profile;
+  const ProfileSettings profile = make_profile(ProfileName::balanced).profile;
   CHECK_THROWS_AS(Controller({}, profile, 0), std::invalid_argument);
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves what the profiles switch on and what a time scale does.
+// Proves what the profiles switch on, and which time scales are refused.
 #include "policy/profile.hpp"
 
-#include <cmath>
 #include <limits>
 
 #include "support/catch.hpp"
 
 using namespace paceline;
-using namespace paceline::core;
 using namespace paceline::core::policy;
 
 namespace {
@@ -18,7 +16,7 @@ constexpr std::uint16_t kE = 1;
 
 EligibleReason judge(ProfileName name, qos q, std::uint16_t preferred, std::uint16_t worker,
                      bool overloaded = false, bool slow_recommended = true) {
-  const Profile profile = make_profile(name).profile;
+  const ProfileSettings profile = make_profile(name).profile;
   const EligibleVerdict verdict =
       judge_eligible(profile, {q, preferred, worker, true, overloaded, slow_recommended});
   const bool yes = verdict.reason == EligibleReason::preferred ||
@@ -31,9 +29,9 @@ EligibleReason judge(ProfileName name, qos q, std::uint16_t preferred, std::uint
 }  // namespace
 
 TEST_CASE("each profile switches on what section 8 gives it") {
-  const Profile performance = make_profile(ProfileName::performance).profile;
-  const Profile balanced = make_profile(ProfileName::balanced).profile;
-  const Profile efficiency = make_profile(ProfileName::efficiency).profile;
+  const ProfileSettings performance = make_profile(ProfileName::performance).profile;
+  const ProfileSettings balanced = make_profile(ProfileName::balanced).profile;
+  const ProfileSettings efficiency = make_profile(ProfileName::efficiency).profile;
   CHECK_FALSE(performance.energy_aware);
   CHECK(balanced.energy_aware);
   CHECK(efficiency.energy_aware);
@@ -48,7 +46,7 @@ TEST_CASE("each profile switches on what section 8 gives it") {
   CHECK_FALSE(performance.packs);
   CHECK_FALSE(balanced.packs);
   CHECK(efficiency.packs);
-  for (const Profile& profile : {performance, balanced, efficiency}) {
+  for (const ProfileSettings& profile : {performance, balanced, efficiency}) {
     CHECK(profile.time_scale == 1);
     CHECK(profile.energy_hysteresis_shift == 4);
     CHECK(profile.classes[static_cast<std::size_t>(qos::urgent)] == KindWish::fast);
@@ -64,7 +62,7 @@ TEST_CASE("categories start on the cluster and in the class of table 6.2") {
   CHECK(class_of(WorkCategory::background_cleanup) == qos::background);
   for (const ProfileName name :
        {ProfileName::performance, ProfileName::balanced, ProfileName::efficiency}) {
-    const Profile profile = make_profile(name).profile;
+    const ProfileSettings profile = make_profile(name).profile;
     CHECK(profile.categories[0] == KindWish::fast);
     CHECK(profile.categories[1] == KindWish::fast);
     CHECK(profile.categories[2] == KindWish::slow);
@@ -94,7 +92,7 @@ TEST_CASE("slow work may use idle fast cores only when overloaded and the profil
   CHECK(judge(ProfileName::efficiency, qos::utility, kE, kP, true) ==
         EligibleReason::closed_upwards);
   CHECK(judge(ProfileName::efficiency, qos::standard, kP, kE) == EligibleReason::downwards);
-  const Profile profile = make_profile(ProfileName::balanced).profile;
+  const ProfileSettings profile = make_profile(ProfileName::balanced).profile;
   CHECK(judge_eligible(profile, {qos::standard, kP, kP, false, false, true}).reason ==
         EligibleReason::forbidden);
 }
@@ -105,19 +103,6 @@ TEST_CASE("the balancer runs when the machine is over-utilised or energy is off"
   CHECK(judge_balancing(true, true).on);
   CHECK(judge_balancing(false, false).reason == BalancingReason::energy_is_off);
   CHECK(judge_balancing(false, false).on);
-}
-
-TEST_CASE("a time scale multiplies times together and never makes one vanish or overflow") {
-  CHECK(scaled(75 * kMillisecond, 1) == 75 * kMillisecond);
-  CHECK(scaled(37'500'000, 0.1) == 3'750'000);  // WCEL of user_initiated on a server
-  CHECK(scaled(125 * kMillisecond, 0.1) == 12'500'000);
-  CHECK(scaled(0, 0.1) == 0);
-  CHECK(scaled(1, 0.001) == 1);
-  CHECK(scaled(kForever, 100) == kForever);
-  CHECK(scaled(kForever, 1) == kForever);
-  for (const Nanos time : {1 * kMillisecond, 8 * kMillisecond, 250 * kMillisecond}) {
-    CHECK(scaled(time, 2) == 2 * time);
-  }
 }
 
 TEST_CASE("an unknown profile or a time scale out of range falls back to balanced with the fault") {
