@@ -70,12 +70,13 @@ PhoneWorld::PhoneWorld(std::uint64_t seed, PhonePlace place)
       controller_(machine_.view(), profile_, 0),
       policy_(machine_.view(), {energy_},
               {.hysteresis_shift = profile_.energy_hysteresis_shift, .headroom_percent = 25}),
-      rng_(seed),
+      jobs_(seed),
+      ties_(~seed),
       cores_(machine_.cores()) {
   for (const ClusterEnergy& cluster : energy_) points_.push_back(&cluster.points.front());
   for (const PhoneTask& what : phone_workload()) {
-    Task task{what, static_cast<std::uint32_t>(rng_.below(machine_.cores())), 0};
-    task.next_job = static_cast<Nanos>(rng_.below(static_cast<std::uint64_t>(what.period)));
+    Task task{what, static_cast<std::uint32_t>(jobs_.below(machine_.cores())), 0};
+    task.next_job = static_cast<Nanos>(jobs_.below(static_cast<std::uint64_t>(what.period)));
     task.expected_work = static_cast<double>(what.work);
     tasks_.push_back(task);
   }
@@ -103,8 +104,8 @@ std::uint32_t PhoneWorld::first_of(std::uint32_t core) const {
   return best;
 }
 
-/// Capacity that ends the expected work by the deadline: the lower clamp of those who are waited
-/// for.
+/// Capacity that ends the longest recent job by its deadline: what those who are waited for ask of
+/// the clock, from below and above (W2: fast enough, and no faster).
 std::uint32_t PhoneWorld::needed(const Task& task) {
   if (task.what.qos_class > qos::user_initiated) return 0;
   const double share = task.expected_work / static_cast<double>(task.what.deadline);
@@ -173,7 +174,7 @@ std::uint32_t PhoneWorld::place_least(const std::vector<std::uint64_t>& mask) {
   if (place_ == PhonePlace::littles_first) {
     std::reverse(span.begin(), span.end());
   } else {
-    std::rotate(span.begin(), span.begin() + static_cast<std::ptrdiff_t>(rng_.below(span.size())),
+    std::rotate(span.begin(), span.begin() + static_cast<std::ptrdiff_t>(ties_.below(span.size())),
                 span.end());
   }
   return least_loaded(span, loads, mask).core;
@@ -201,19 +202,19 @@ std::uint32_t PhoneWorld::place(const Task& task) {
 
 void PhoneWorld::begin(std::uint32_t index) {
   Task& task = tasks_[index];
-  const Nanos period = task.what.period;
+  const auto work = static_cast<std::uint64_t>(task.what.work);
+  // Drawn for lost jobs as well, so that every way to place meets the same load.
+  const auto job = static_cast<double>(work / 2 + jobs_.below(work));
+  task.next_job += task.what.period;
   if (task.left > 0) {  // the last one is not done: this one is lost
     result_.jobs += 1;
     frames_ += index < 2 ? 1 : 0;
-    task.next_job += period;
     return;
   }
-  const auto work = static_cast<std::uint64_t>(task.what.work);
   task.core = place(task);
-  task.job = static_cast<double>(work / 2 + rng_.below(work));
+  task.job = job;
   task.left = task.job;
   task.came_at = now_;
-  task.next_job += period;
   Core& core = cores_[task.core];
   if (core.asleep) {
     const double wake_mj = energy_[machine_.cores_[task.core].cluster].wake_energy_uj / 1000;

@@ -74,7 +74,6 @@ class PhoneWorld {
     double utilisation = 0;    // average, halves in 32 ms
     double expected = 0;       // utilisation at the ends of jobs
     double expected_work = 0;  // of the longest recent job
-    Nanos last_move = paceline::core::policy::kNeverMoved;
   };
   struct Core {
     Nanos idle_since = 0;
@@ -103,7 +102,8 @@ class PhoneWorld {
   paceline::core::policy::ProfileSettings profile_;
   paceline::core::policy::Controller controller_;
   paceline::core::policy::EnergyPolicy policy_;
-  paceline::core::Rng rng_;
+  paceline::core::Rng jobs_;  // two of them: placement must not change the load
+  paceline::core::Rng ties_;
   Nanos now_ = 0;
   Nanos next_step_ = 0;
   std::vector<Task> tasks_;
