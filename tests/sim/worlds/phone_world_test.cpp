@@ -3,6 +3,7 @@
 #include "sim/worlds/phone_world.hpp"
 
 #include <cstdint>
+#include <map>
 
 #include "support/catch.hpp"
 
@@ -18,9 +19,13 @@ struct Mean {
   double frames_met = 0;
 };
 
-Mean mean_of(PhonePlace place) {
+/// Counted once for each way to place.
+const Mean& mean_of(PhonePlace place) {
   constexpr std::uint64_t kSeeds = 8;
-  Mean mean;
+  static std::map<PhonePlace, Mean> known;
+  const auto [entry, fresh] = known.try_emplace(place);
+  Mean& mean = entry->second;
+  if (!fresh) return mean;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     const PhoneResult result = PhoneWorld::run(seed, place);
     mean.energy_mj += result.energy_mj / kSeeds;
