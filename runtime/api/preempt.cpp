@@ -57,6 +57,7 @@ BlockingScope::~BlockingScope() {
 }
 
 void prepare_await_here() {
+  core::safepoint_of_stack_wait();
   const core::Entry runtime("await_here");
   if (this_safepoint.guards != 0) {
     throw std::logic_error("await_here under a nopreempt guard: end the guard first");

@@ -20,6 +20,13 @@ enum class Site : std::uint8_t {
   count,
 };
 
+/// Where a stress run may preempt a poll although nothing waits.
+enum class Whim : std::uint8_t {
+  ask,         // a poll begins or goes on: its next safepoint is to look
+  give_way,    // a safepoint looks: it parks the poll whatever waits
+  stack_wait,  // a task is about to wait on its stack: a safepoint in front of that
+};
+
 /// Mistakes that can be planted, one at a time.
 enum class Mutant : std::uint8_t {
   none,

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 
@@ -25,7 +26,7 @@ bool ExecutorRuntime::at_safepoint() noexcept {
   const unsigned own = class_of(*current_);
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
-  if (!should_give_way(own, slice_is_over)) {
+  if (!forced(Whim::give_way) && !should_give_way(own, slice_is_over)) {
     bump(port_.polls);  // it answered: to whoever watches it is another turn
     return false;
   }
@@ -96,6 +97,7 @@ void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
   self.standing = standing;
   self.leave();
   self.runtime().take_up(self);
+  if (forced(Whim::ask)) self.runtime().port_.ask(Ask::slice);
 }
 
 /// What belongs to the poll and not to the runtime goes into the executor, and back.

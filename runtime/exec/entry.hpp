@@ -5,6 +5,9 @@
 // Proof: tests/model/handoff_model.cpp, tests/unit/api/blocking_test.cpp.
 #pragma once
 
+#include <paceline/detail/safepoint.hpp>
+
+#include "base/probe.hpp"
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 
@@ -50,6 +53,17 @@ class Entry {
   ExecutorRuntime* runtime_;
   bool from_user_code_ = false;
 };
+
+/// Before a stack waits. Only a stress run ever takes this safepoint: such a task gives way in any
+/// case. No other suspension has one, because a parked stack stays with its thread, and tasks that
+/// never asked for a stack must not.
+inline void safepoint_of_stack_wait() noexcept {
+  if (!forced(Whim::stack_wait)) return;
+  const Entry runtime;
+  if (!runtime || detail::this_safepoint.guards != 0) return;
+  runtime->port().ask(Ask::slice);
+  runtime->at_safepoint();
+}
 
 /// Is the calling thread a worker?
 inline bool on_worker() noexcept { return machine::this_thread_record.runtime != nullptr; }

@@ -9,6 +9,7 @@
 #include <paceline/detail/awaitable.hpp>
 
 #include "base/assert.hpp"
+#include "base/probe.hpp"
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
 #include "exec/poll.hpp"
@@ -170,6 +171,7 @@ struct ExecutorRuntime::PollHost {
         return run_parked(self, *slot);
       before.set_current(slot);
       before.outcome_ = Outcome::none;
+      if (forced(Whim::ask)) before.port_.ask(Ask::slice);
     }
     resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
     ExecutorRuntime& now = runtime();

@@ -55,6 +55,11 @@ Goal& Context::goal(std::string_view name) {
   return goals_.emplace_back(std::string(name));
 }
 
+void Context::expect_forced_demotions() {
+  if (settings_.chaos != Chaos::heavy) return;
+  goal("a safepoint preempted a task for nobody").reach_if(interference::forced_demotions() > 0);
+}
+
 void Context::metric(std::string_view name, double value) {
   const std::lock_guard lock(lock_);
   for (auto& [known, old] : metrics_) {
@@ -160,6 +165,7 @@ void Context::send_results() {
   quantiles("lateness", lateness_);
   number("machine_hiccup_ns", hiccup_.worst_ns());
   number("disturbances", interference::disturbances());
+  number("forced_demotions", interference::forced_demotions());
   if (settings_.sabotage.mutant != Mutant::none) number("planted_chances", interference::chances());
   for (const auto& [name, value] : metrics_) number(name, fmt::format("{:.9g}", value));
   for (const Goal& goal : goals_) {

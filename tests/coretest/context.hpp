@@ -97,6 +97,8 @@ class Context {
 
   /// Declares a goal; at most one of a name. Before or while threads run.
   Goal& goal(std::string_view name);
+  /// A goal under heavy chaos: tasks were preempted that nobody had asked to give way. At the end.
+  void expect_forced_demotions();
   /// A number for the report; the last one of a name counts.
   void metric(std::string_view name, double value);
   /// From making something ready to its run.

@@ -25,6 +25,8 @@ std::int64_t allowance() noexcept;
 
 /// How often chaos has yielded, napped or stalled somebody.
 std::uint64_t disturbances() noexcept;
+/// How often chaos has told a safepoint to preempt its task whatever waits.
+std::uint64_t forced_demotions() noexcept;
 /// How often the planted mistake could have struck.
 std::uint64_t chances() noexcept;
 

@@ -17,6 +17,7 @@ void begin(const Settings& settings, const Wire&) {
 void end() noexcept {}
 std::int64_t allowance() noexcept { return 0; }
 std::uint64_t disturbances() noexcept { return 0; }
+std::uint64_t forced_demotions() noexcept { return 0; }
 std::uint64_t chances() noexcept { return 0; }
 
 }  // namespace coretest::interference

@@ -37,6 +37,8 @@ std::array<std::atomic<unsigned>, kSites> permille{};
 std::atomic<std::uint64_t> threads_seen{0};
 std::atomic<std::uint64_t> run_number{0};
 std::atomic<std::uint64_t> happened{0};
+std::atomic<unsigned> whim_permille{0};
+std::atomic<std::uint64_t> demotions{0};
 
 // The staller's word to its victim.
 std::atomic<std::int64_t> stall_until{0};
@@ -116,6 +118,9 @@ void begin(Chaos level, std::uint64_t seed) {
   stopping.store(false, std::memory_order_relaxed);
   longest_stall.store(0, std::memory_order_relaxed);
   run_number.fetch_add(1, std::memory_order_relaxed);
+  // Of the polls that are asked, and of the safepoints that give way then.
+  whim_permille.store(heavy ? 100 + static_cast<unsigned>(Rng(split(seed, 7)).below(401)) : 0,
+                      std::memory_order_relaxed);
   if (heavy) {
     helpers.emplace_back(stall, Rng(split(seed, 3)));
     const std::uint64_t hogs = rng.below(3);
@@ -140,6 +145,7 @@ std::int64_t allowance_ns() noexcept {
 }
 
 std::uint64_t disturbances() noexcept { return happened.load(std::memory_order_relaxed); }
+std::uint64_t forced_demotions() noexcept { return demotions.load(std::memory_order_relaxed); }
 
 }  // namespace coretest::chaos
 
@@ -171,6 +177,14 @@ void disturb(Site site) noexcept {
     }
   }
   errno = saved;
+}
+
+bool force(Whim whim) noexcept {
+  using namespace coretest::chaos;
+  const unsigned chance = whim_permille.load(std::memory_order_relaxed);
+  if (chance == 0 || mine().rng.below(1000) >= chance) return false;
+  if (whim == Whim::give_way) demotions.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace paceline::core::probed

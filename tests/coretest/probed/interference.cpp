@@ -37,6 +37,7 @@ void end() noexcept {
 
 std::int64_t allowance() noexcept { return chaos::allowance_ns(); }
 std::uint64_t disturbances() noexcept { return chaos::disturbances(); }
+std::uint64_t forced_demotions() noexcept { return chaos::forced_demotions(); }
 std::uint64_t chances() noexcept { return chances_seen.load(std::memory_order_relaxed); }
 
 }  // namespace coretest::interference

@@ -90,6 +90,7 @@ void run_hog(Context& context) {
                   stats.total.weak_live);
   }
   rt.settle();
+  context.expect_forced_demotions();
 }
 
 }  // namespace coretest

@@ -126,6 +126,7 @@ void run_mix(Context& context, bool blocks) {
                   stats.total.weak_live);
   }
   rt.settle();
+  context.expect_forced_demotions();
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ void run_stacks(Context& context) {
                   "{} executors are parked and no task lives", rt->stats().total.weak_live);
   }
   rt.settle();
+  context.expect_forced_demotions();
 }
 
 }  // namespace coretest

@@ -16,6 +16,7 @@ extern std::atomic<Mutant> sabotage;
 
 // Out of line: they use thread-local state, and a coroutine must not cache its address (D15).
 void disturb(Site site) noexcept;
+bool force(Whim whim) noexcept;
 bool strike() noexcept;
 
 }  // namespace probed
@@ -23,6 +24,11 @@ bool strike() noexcept;
 /// Perhaps yields or naps here. Signal-safe; keeps errno.
 inline void probe(Site site) noexcept {
   if (probed::chaos_on.load(std::memory_order_relaxed)) probed::disturb(site);
+}
+
+/// Is a poll to be preempted here although nothing waits?
+inline bool forced(Whim whim) noexcept {
+  return probed::chaos_on.load(std::memory_order_relaxed) && probed::force(whim);
 }
 
 /// Does the planted mistake strike here? Each call that may strike counts towards its rate.

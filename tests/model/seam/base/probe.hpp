@@ -13,6 +13,7 @@ inline paceline::core::Mutant planted_mutant = paceline::core::Mutant::none;
 namespace paceline::core {
 
 inline void probe(Site) noexcept {}
+constexpr bool forced(Whim) noexcept { return false; }
 inline bool planted(Mutant mutant) noexcept { return model::planted_mutant == mutant; }
 
 }  // namespace paceline::core
