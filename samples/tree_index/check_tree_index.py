@@ -245,6 +245,7 @@ class TreeIndexTest(unittest.TestCase):
             ("--top=0",): b"--top takes a number from 1 to 1000000, not '0'",
             ("--workers", "1000000"): b"--workers takes a number from 1 to 1024, not '1000000'",
             ("--serial=yes",): b"unknown option '--serial=yes'",
+            ("--compare", "--json"): b"--compare prints a table",
             ("--serial", "--workers", "2"): b"leave out one of --serial and --workers",
         }
         for arguments, message in bad.items():
@@ -264,6 +265,30 @@ class TreeIndexTest(unittest.TestCase):
             total = int(rows[3][column].replace(",", ""))
             self.assertEqual(sum(int(row[column].replace(",", "")) for row in rows[:3]), total)
         self.assertRegex(done, r"p50 .*, p99 .*, max .* ticks\)")
+
+
+    def test_compares_preemption_off_and_on_beside_hogs(self):
+        files = make_tree(self.root)
+        done = run("--compare", "--workers", "2", self.root)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        lines = done.stdout.decode().splitlines()
+        titles = ["no hogs", "polite hogs, preemption off", "polite hogs, preemption on",
+                  "rude hogs, preemption on"]
+        rows = lines[-len(titles):]
+        time = r" +[\d.]+ (?:ns|us|ms|s)"
+        for title, row in zip(titles, rows):
+            found = re.match(re.escape(title) + 3 * time + 5 * r" +([\d,]+)", row)
+            self.assertIsNotNone(found, row)
+            rate, _, steps, demotions, hand_offs = (int(n.replace(",", "")) for n in found.groups())
+            self.assertGreater(rate, 0, row)
+            self.assertEqual(steps > 0, title != "no hogs", row)
+            if title == "polite hogs, preemption off":
+                self.assertEqual((demotions, hand_offs), (0, 0), row)
+            if title.startswith("rude"):
+                self.assertEqual(demotions, 0, row)
+            if "(" in row:  # it ended early: this machine is slow
+                self.assertIn(f" of {len(files)} files", row)
+        self.assertEqual(run("--compare", "no/such/path").returncode, 1)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ words, the largest files, and how fast that went. One task per file, on every co
   --top N      words to print (1 to 1000000, default 20)
   --workers N  worker threads (1 to 1024, default: one per usable core)
   --serial     do the same with plain loops on one thread, without the runtime
+  --compare    do it again and again beside tasks that hog every core, with preemption off and on,
+               and print one table: how late a tick of 5 ms was, how fast the indexing went
   --json       print the result alone, as JSON; it is the same for any number of workers
   --help       print this
   --           what follows is a PATH, whatever it looks like
@@ -68,6 +70,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
       options.serial = true;
     } else if (argument == "--json") {
       options.json = true;
+    } else if (argument == "--compare") {
+      options.compare = true;
     } else if (argument == "--help" || argument == "-h") {
       options.help = true;
     } else if (argument == "--") {
@@ -78,6 +82,9 @@ Options parse_options(const std::vector<std::string>& arguments) {
   }
   if (options.serial && options.workers) {
     throw std::invalid_argument("--serial has no workers: leave out one of --serial and --workers");
+  }
+  if (options.compare && (options.serial || options.json)) {
+    throw std::invalid_argument("--compare prints a table: leave out --serial and --json");
   }
   return options;
 }

@@ -15,6 +15,7 @@ struct Options {
   std::size_t top = 20;
   bool serial = false;
   bool json = false;
+  bool compare = false;
   bool help = false;
 };
 

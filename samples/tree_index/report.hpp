@@ -24,6 +24,7 @@ struct Run {
   // Absent in a serial run:
   std::optional<paceline::runtime_stats> stats;
   TickDelays ticks;
+  std::uint64_t hog_steps = 0;
 };
 
 void print_summary(std::ostream& out, const Run& run, std::size_t top);

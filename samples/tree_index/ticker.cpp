@@ -18,12 +18,12 @@ TickDelays summarise(std::vector<std::chrono::nanoseconds> delays) {
 
 paceline::task<TickDelays> tick() {
   std::vector<std::chrono::nanoseconds> delays;
-  auto intended = std::chrono::steady_clock::now();
+  auto intended = std::chrono::steady_clock::now() + kTick;
   try {
     while (true) {
-      intended += kTick;
       co_await paceline::sleep_until(intended);
-      delays.push_back(std::chrono::steady_clock::now() - intended);
+      const auto now = std::chrono::steady_clock::now();
+      for (; intended <= now; intended += kTick) delays.push_back(now - intended);
     }
   } catch (const paceline::operation_cancelled&) {
     // asked to stop: the walk is over

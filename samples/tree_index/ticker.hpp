@@ -24,7 +24,7 @@ struct TickDelays {
 TickDelays summarise(std::vector<std::chrono::nanoseconds> delays);
 
 /// Wakes up every 5 ms until it is asked to stop. Each delay counts from the time the tick was
-/// meant for, not from when the previous one was done: a late tick does not excuse the next.
+/// meant for. Who wakes up very late has missed several ticks, each late by its own measure.
 paceline::task<TickDelays> tick();
 
 }  // namespace tree_index

@@ -34,7 +34,7 @@ std::size_t limit_for(std::size_t workers) {
 task<Index> index_file(Walk& walk, std::string path) {
   FileScan scan(std::move(path));
   while (scan.step()) {
-    if (interrupted()) co_return Index{};
+    if (walk.over()) co_return Index{};
     co_await paceline::yield();  // whoever is more urgent gets its turn between two chunks
   }
   Index index = scan.take();
@@ -85,12 +85,12 @@ task<Index> index_listing(Walk& walk, Listing listing) {
   Children children(walk);
   for (std::string& path : listing.files) {
     while (!children.has_room()) co_await children.join_oldest(index);
-    if (interrupted()) break;
+    if (walk.over()) break;
     children.start(index_file(walk, std::move(path)));
   }
   for (std::string& path : listing.directories) {
     while (!children.has_room()) co_await children.join_oldest(index);
-    if (interrupted()) break;
+    if (walk.over()) break;
     children.start(index_directory(walk, std::move(path)));
   }
   while (!children.empty()) co_await children.join_oldest(index);
@@ -105,6 +105,8 @@ task<Index> index_directory(Walk& walk, std::string path) {
 
 Walk::Walk(Progress& shown, std::size_t workers)
     : progress(shown), child_limit(limit_for(workers)) {}
+
+bool Walk::over() const noexcept { return enough.load(std::memory_order_relaxed) || interrupted(); }
 
 task<Index> index_trees(Walk& walk, std::vector<std::string> paths) {
   co_return co_await index_listing(walk, list_arguments(paths));
