@@ -6,9 +6,11 @@
 // of two cases. What it does not: absolute speed on another machine or day.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <stdexcept>
@@ -26,6 +28,7 @@ struct Settings {
 struct Sample {
   double value;  // in the case's unit
   std::uint64_t work_hash;
+  std::map<std::string, double> also = {};  // further figures in that unit, by name
 };
 
 /// A prepared case: `once` is repeated, the rest is set-up that is not measured.
@@ -63,6 +66,30 @@ class Stopwatch {
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
+
+/// The middle of several figures, or the mean of the two in the middle. Not of none.
+inline double median_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+/// A moment in ticks that mean nothing but their ratios: the cycle counter where there is one, as a
+/// look at it costs less than what is measured by it.
+inline std::uint64_t stamp() noexcept {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+#endif
+}
+
+/// CPU time of all threads of the process so far.
+inline double cpu_ns() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return 1e9 * static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec);
+}
 
 /// Mixes a number into a work hash (FNV-1a, 64 bits).
 inline std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {

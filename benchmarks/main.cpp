@@ -29,28 +29,26 @@ using namespace pacebench;
 struct Row {
   std::string name, unit;
   std::map<std::string, std::string> params;
+  std::map<std::string, double> also;  // medians
   double median = 0, mad = 0, min = 0, max = 0;
   std::size_t repeats = 0;
   std::uint64_t work_hash = 0;
 };
 
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 Row measure(const Case& c, const Settings& settings, std::size_t repeats, bool tiny) {
   const Prepared prepared = c.prepare(settings);
   if (!tiny) prepared.once();  // warms caches and pools
   std::vector<double> values;
-  Row row{c.name, c.unit, prepared.params, 0, 0, 0, 0, repeats, 0};
+  Row row{c.name, c.unit, prepared.params, {}, 0, 0, 0, 0, repeats, 0};
+  std::map<std::string, std::vector<double>> also;
   for (std::size_t i = 0; i < repeats; ++i) {
     const Sample sample = prepared.once();
     require(i == 0 || sample.work_hash == row.work_hash, c.name + ": the work differs by repeat");
     row.work_hash = sample.work_hash;
     values.push_back(sample.value);
+    for (const auto& [name, value] : sample.also) also[name].push_back(value);
   }
+  for (const auto& [name, figures] : also) row.also[name] = median_of(figures);
   row.median = median_of(values);
   std::vector<double> deviations;
   for (double v : values) deviations.push_back(std::abs(v - row.median));
@@ -65,10 +63,12 @@ std::string json(const Row& row) {
   for (const auto& [key, value] : row.params) {
     params += fmt::format("{}\"{}\": \"{}\"", params.empty() ? "" : ", ", key, value);
   }
+  std::string also;
+  for (const auto& [key, value] : row.also) also += fmt::format("\"{}\": {:.3f}, ", key, value);
   return fmt::format(
       R"({{"name": "{}", "params": {{{}}}, "unit": "{}", "median": {:.3f}, "mad": {:.3f}, )"
-      R"("min": {:.3f}, "max": {:.3f}, "repeats": {}, "work_hash": "{:016x}"}})",
-      row.name, params, row.unit, row.median, row.mad, row.min, row.max, row.repeats,
+      R"("min": {:.3f}, "max": {:.3f}, {}"repeats": {}, "work_hash": "{:016x}"}})",
+      row.name, params, row.unit, row.median, row.mad, row.min, row.max, also, row.repeats,
       row.work_hash);
 }
 
@@ -138,7 +138,7 @@ int run(int argc, char** argv) {
   std::sort(all.begin(), all.end(), [](const Case& a, const Case& b) { return a.name < b.name; });
   if (list) {
     for (const Case& c : all)
-      std::puts(fmt::format("{:<20} {:<10} {}", c.name, c.unit, c.what).c_str());
+      std::puts(fmt::format("{:<22} {:<10} {}", c.name, c.unit, c.what).c_str());
     return 0;
   }
   if (patterns.empty()) return usage(stderr);
@@ -161,14 +161,17 @@ int run(int argc, char** argv) {
     rows.open(json_file);
     if (!rows) throw std::invalid_argument("cannot write " + json_file);
   }
-  std::puts(fmt::format("{:<20} {:>12} {:>10} {:>12} {:>12}  {}", "case", "median", "MAD", "min",
+  std::puts(fmt::format("{:<22} {:>12} {:>10} {:>12} {:>12}  {}", "case", "median", "MAD", "min",
                         "max", "unit")
                 .c_str());
   for (const Case* c : chosen) {
     const Row row = measure(*c, settings, repeats, tiny);
-    std::puts(fmt::format("{:<20} {:>12.1f} {:>10.1f} {:>12.1f} {:>12.1f}  {}", row.name,
+    std::puts(fmt::format("{:<22} {:>12.1f} {:>10.1f} {:>12.1f} {:>12.1f}  {}", row.name,
                           row.median, row.mad, row.min, row.max, row.unit)
                   .c_str());
+    for (const auto& [name, value] : row.also) {
+      std::puts(fmt::format("  {:<20} {:>12.1f}", name, value).c_str());
+    }
     std::fflush(stdout);
     if (rows.is_open()) rows << json(row) << '\n';
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""How does Paceline compare with tokio, Go and oneTBB on this machine?
+"""How does Paceline compare with tokio, Go, oneTBB and plain threads on this machine?
 
     run.py --pacebench PATH --build-dir DIR [--rounds N] [--workers N] [--repeat N]
            [--require CASE=RATIO:PEER ...] [CASE...]
@@ -11,6 +11,9 @@ has), one program at a time. A ratio is peer / paceline, so more than 1 means th
 Speed drifts while this runs: clocks change, other programs come and go. So every round runs all
 programs right after each other in a random order, and a ratio is the median of the ratios within
 the rounds. That holds for drift slower than a round; still, measure on an otherwise idle machine.
+
+Beside other programs two stand-ins are peers: "threads", one thread of the system per task, and "off",
+Paceline's own variant of a case without preemption (CASE_off).
 
 The programs of a case report a hash of the work they did. If these differ the case says so and has
 no ratio. Every single result is kept in DIR/peers.jsonl.
@@ -67,13 +70,23 @@ def build_go(out):
     return out / "peer", output_of("go", "version").strip()
 
 
-def build_tbb(out):
+def build_cpp(out, folder, *libraries):
     compiler = next(filter(shutil.which, ("clang++-19", "clang++")), "g++")
-    sources = sorted((HERE / "tbb").glob("*.cpp"))
-    output_of(compiler, "-O3", "-std=c++20", "-o", out / "peer", *sources, "-ltbb")
+    sources = [HERE / "harness.cpp", *sorted((HERE / folder).glob("*.cpp"))]
+    output_of(compiler, "-O3", "-std=c++20", "-o", out / "peer", *sources, *libraries)
+    return compiler
+
+
+def build_tbb(out):
+    compiler = build_cpp(out, "tbb", "-ltbb")
     tbb_version = ctypes.CDLL("libtbb.so.12").TBB_runtime_version
     tbb_version.restype = ctypes.c_char_p
     return out / "peer", f"oneTBB {tbb_version().decode()}, {compiler}"
+
+
+def build_threads(out):
+    compiler = build_cpp(out, "threads", "-pthread")
+    return out / "peer", f"{os.uname().sysname} {os.uname().release}, {compiler}"
 
 
 # How each is built, and the Debian packages that takes.
@@ -81,7 +94,10 @@ PEERS = {
     "tokio": (build_tokio, "cargo rustc librust-tokio-dev"),
     "go": (build_go, "golang-go"),
     "tbb": (build_tbb, "g++ libtbb-dev"),
+    "threads": (build_threads, "g++"),
 }
+OFF = "off"  # not a program: our own cases without preemption
+RIVALS = (*PEERS, OFF)
 
 
 # The sizes of the cases, the same for all programs whatever their own defaults are.
@@ -96,7 +112,24 @@ SIZES = {
     "fork/skynet": 1_000_000,
     "fork/nqueens": 10,
     "fork/matmul": 512,
+    "latency/hogs_2": 400,
+    "latency/hogs_8": 400,
 }
+# Repeats within a run, where one takes so long that the rounds are repeats enough.
+REPEATS = {"latency/hogs_2": 1, "latency/hogs_8": 1}
+
+# What the ratios of waiting times are to be. One below 1 says how much slower than the peer
+# we may be.
+WANTED = [
+    ("latency/hogs_2", 100, OFF),
+    ("latency/hogs_2", 50, "go"),
+    ("latency/hogs_2", 4, "tokio"),
+    ("latency/hogs_2", 1 / 3, "threads"),
+    ("latency/hogs_8", 100, OFF),
+    ("latency/hogs_8", 50, "go"),
+    ("latency/hogs_8", 4, "tokio"),
+    ("latency/hogs_8", 10, "threads"),
+]
 
 
 def build_all(build_dir):
@@ -135,11 +168,13 @@ def choose(patterns, known):
 def run_once(name, program, case, options):
     """The row of one run. Its table is dropped; a failed check ends everything."""
     rows = options.build_dir / "row.json"
-    settings = ["--workers", options.workers, "--n", SIZES[case], "--repeat", options.repeat]
+    repeats = REPEATS.get(case, options.repeat)
+    settings = ["--workers", options.workers, "--n", SIZES[case], "--repeat", repeats]
+    variant = f"{case}_{OFF}" if name == OFF else case
     try:
-        output_of(program, case, *settings, "--json", rows, timeout=600)
+        output_of(program, variant, *settings, "--json", rows, timeout=600)
     except (CommandFailed, subprocess.TimeoutExpired) as why:
-        sys.exit(f"run.py: {name} failed on {case}: {why}")
+        sys.exit(f"run.py: {name} failed on {variant}: {why}")
     return json.loads(rows.read_text())
 
 
@@ -148,11 +183,14 @@ class Result:
 
     def __init__(self):
         self.values = defaultdict(list)  # name -> the median of each round
+        self.p50s = defaultdict(list)
         self.hashes = {}
         self.unit = ""
 
     def add(self, name, row):
         self.values[name].append(row["median"])
+        if "p50" in row:
+            self.p50s[name].append(row["p50"])
         self.hashes[name] = row["work_hash"]
         self.unit = row["unit"]
 
@@ -178,23 +216,33 @@ def measure(case, programs, options, order, raw):
     return result
 
 
-def table_line(case, result, names):
-    cells = [f"{case:<16}{result.unit:<9}"]
+def heading(names):
+    titles = "".join(f"{name:>10}" for name in names)
+    ratios = "".join(f"{name + '/us':>11}" for name in names[1:])
+    return f"{'case':<16}{'unit':<9}{titles}{ratios}"
+
+
+def figures(title, unit, values, names):
+    cells = [f"{title:<16}{unit:<9}"]
     for name in names:
-        values = result.values.get(name)
-        cells.append(f"{median(values):>10.1f}" if values else f"{'-':>10}")
+        cells.append(f"{median(values[name]):>10.1f}" if values.get(name) else f"{'-':>10}")
+    return "".join(cells)
+
+
+def table_lines(case, result, names):
+    line = figures(case, result.unit, result.values, names)
     for name in names[1:]:
         ratio = result.ratio(name)
-        cells.append(f"{'-':>10}" if ratio is None else f"{ratio:>9.2f}x")
+        line += f"{'-':>11}" if ratio is None else f"{ratio:>10.2f}x"
     if not result.same_work():
-        cells.append(f"  DIFFERENT WORK: {result.hashes}")
-    return "".join(cells)
+        line += f"  DIFFERENT WORK: {result.hashes}"
+    return [line] + ([figures("  p50", "", result.p50s, names)] if result.p50s else [])
 
 
 def requirement(text):
     match = re.fullmatch(r"(\S+)=([0-9.]+):(\w+)", text)
-    if match is None or match[3] not in PEERS:
-        raise argparse.ArgumentTypeError(f"'{text}' is not CASE=RATIO:PEER of {' '.join(PEERS)}")
+    if match is None or match[3] not in RIVALS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not CASE=RATIO:PEER of {' '.join(RIVALS)}")
     return match[1], float(match[2]), match[3]
 
 
@@ -230,30 +278,32 @@ def main():
         sys.exit("run.py: no peer could be built")
     # A copy, so that a rebuild meanwhile does not mix two versions.
     ours = shutil.copy(options.pacebench, options.build_dir / "pacebench.copy")
-    programs = {"paceline": ours} | peers
+    programs = {"paceline": ours} | peers | {OFF: ours}
     has = {name: set(cases_of(program)) for name, program in programs.items()}
+    has[OFF] = {case[: -len(OFF) - 1] for case in has[OFF] if case.endswith(f"_{OFF}")}
     chosen = choose(options.cases, sorted(set().union(*(has[name] for name in peers))))
 
-    names = ["paceline", *PEERS]
     busy = os.getloadavg()[0]
     print(
         f"{options.workers} workers, {options.rounds} rounds of {options.repeat} repeats; "
         f"{os.cpu_count()} CPUs with a load of {busy:.1f} before the start\n"
     )
-    print(
-        f"{'case':<16}{'unit':<9}"
-        + "".join(f"{name:>10}" for name in names)
-        + "".join(f"{name + '/us':>10}" for name in PEERS)
-    )
     order = random.Random(1)  # a fixed seed: the same order next time
     results = {}
+    names = []
     with open(options.build_dir / "peers.jsonl", "w", encoding="utf-8") as raw:
         for case in chosen:
             able = {name: program for name, program in programs.items() if case in has[name]}
             results[case] = measure(case, able, options, order, raw)
-            print(table_line(case, results[case], names), flush=True)
+            # A table for each area, with those who have cases there.
+            area = case.split("/")[0] + "/"
+            before, names = names, [n for n in programs if any(c.startswith(area) for c in has[n])]
+            if names != before:
+                print(heading(names))
+            print("\n".join(table_lines(case, results[case], names)), flush=True)
     print()
-    for case, least, peer in options.require:
+    wanted = [want for want in WANTED if want[0] in results]
+    for case, least, peer in wanted + options.require:
         print(verdict(case, least, peer, results))
     sys.exit(0 if all(result.same_work() for result in results.values()) else 1)
 

@@ -40,7 +40,7 @@ func forkFib(n uint64) sample {
 	result := fib(n)
 	value := per(start, 2*next-1) // so many calls
 	require(result == fibN, "fib(n)")
-	return sample{value, hash(result)}
+	return sample{value: value, workHash: hash(result)}
 }
 
 func skynet(first, leaves uint64) uint64 {
@@ -75,7 +75,7 @@ func forkSkynet(n uint64) sample {
 	sum := skynet(0, n)
 	value := per(start, n)
 	require(sum == n*(n-1)/2, "the sum of the leaves")
-	return sample{value, hash(sum)}
+	return sample{value: value, workHash: hash(sum)}
 }
 
 // The number of solutions for each size of board: Sloane's A000170.
@@ -135,7 +135,7 @@ func forkNQueens(n uint64) sample {
 	all := nqueens(board{}, int(n))
 	value := per(start, all.tasks)
 	require(all.solutions == solutions[n], "the number of solutions")
-	return sample{value, hash(all.solutions, all.tasks)}
+	return sample{value: value, workHash: hash(all.solutions, all.tasks)}
 }
 
 const leaf = 64
@@ -216,5 +216,5 @@ func forkMatmul(n uint64) sample {
 		require(checked[i] == expected[i], "the product")
 		trace += product[i*size+i]
 	}
-	return sample{ms, hash(uint64(trace))}
+	return sample{value: ms, workHash: hash(uint64(trace))}
 }

@@ -18,6 +18,7 @@ import (
 type sample struct {
 	value    float64
 	workHash uint64
+	p50      float64 // where value is a 99th percentile; else 0
 }
 
 type benchCase struct {
@@ -128,10 +129,11 @@ func measure(c benchCase, o options) string {
 	}
 	workHash := c.once(n).workHash // the warm-up
 	values := make([]float64, o.repeat)
+	p50s := make([]float64, o.repeat)
 	for i := range values {
 		s := c.once(n)
 		require(s.workHash == workHash, c.name+": the work differs by repeat")
-		values[i] = s.value
+		values[i], p50s[i] = s.value, s.p50
 	}
 	middle := median(values)
 	deviations := make([]float64, len(values))
@@ -142,14 +144,19 @@ func measure(c benchCase, o options) string {
 	}
 	mad := median(deviations)
 	fmt.Printf("%-20s %12.1f %10.1f %12.1f %12.1f  %s\n", c.name, middle, mad, least, most, c.unit)
+	also := ""
+	if p50 := median(p50s); p50 != 0 {
+		fmt.Printf("  %-18s %12.1f\n", "p50", p50)
+		also = fmt.Sprintf(`"p50": %.3f, `, p50)
+	}
 	return fmt.Sprintf(`{"name": "%s", "params": {"n": "%d", "workers": "%d"}, "unit": "%s", `+
-		`"median": %.3f, "mad": %.3f, "min": %.3f, "max": %.3f, "repeats": %d, "work_hash": "%016x"}`,
-		c.name, n, o.workers, c.unit, middle, mad, least, most, o.repeat, workHash)
+		`"median": %.3f, "mad": %.3f, "min": %.3f, "max": %.3f, %s"repeats": %d, "work_hash": "%016x"}`,
+		c.name, n, o.workers, c.unit, middle, mad, least, most, also, o.repeat, workHash)
 }
 
 func main() {
 	o := parse(os.Args[1:])
-	all := append(taskCases, forkCases...)
+	all := append(append(taskCases, forkCases...), latencyCases...)
 	if o.list {
 		for _, c := range all {
 			fmt.Printf("%-20s %-10s %s\n", c.name, c.unit, c.what)

@@ -48,13 +48,13 @@ func startMany(n uint64, f func()) {
 func spawnLocal(n uint64) sample {
 	start := time.Now()
 	inside(func() { startMany(n, func() {}) })
-	return sample{per(start, n), hash(n)}
+	return sample{value: per(start, n), workHash: hash(n)}
 }
 
 func spawnRemote(n uint64) sample {
 	start := time.Now()
 	startMany(n, func() {})
-	return sample{per(start, n), hash(n)}
+	return sample{value: per(start, n), workHash: hash(n)}
 }
 
 func chainLink(end chan struct{}, left uint64) {
@@ -72,7 +72,7 @@ func spawnChained(n uint64) sample {
 		go chainLink(end, n)
 		<-end
 	})
-	return sample{per(start, n), hash(n)}
+	return sample{value: per(start, n), workHash: hash(n)}
 }
 
 func yieldMany(n uint64) sample {
@@ -87,7 +87,7 @@ func yieldMany(n uint64) sample {
 	})
 	value := per(start, n*times)
 	require(yields.Load() == n*times, "every yield returned")
-	return sample{value, hash(n * times)}
+	return sample{value: value, workHash: hash(n * times)}
 }
 
 // pair hands over through channels of one slot: a one-shot sender does not wait for its receiver.
@@ -104,7 +104,7 @@ func pair() {
 func pingPong(n uint64) sample {
 	start := time.Now()
 	inside(func() { startMany(n, pair) })
-	return sample{per(start, n), hash(n)}
+	return sample{value: per(start, n), workHash: hash(n)}
 }
 
 func timerSleep(n uint64) sample {
@@ -112,5 +112,5 @@ func timerSleep(n uint64) sample {
 	inside(func() { startMany(n, func() { time.Sleep(time.Millisecond) }) })
 	value := per(start, n)
 	require(value*float64(n) >= 1e6, "the goroutines slept")
-	return sample{value, hash(n)}
+	return sample{value: value, workHash: hash(n)}
 }

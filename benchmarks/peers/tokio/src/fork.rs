@@ -62,6 +62,7 @@ fn fork_fib(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: ns / calls as f64,
         work_hash: hash(&[result]),
+        p50: None,
     }
 }
 
@@ -93,6 +94,7 @@ fn fork_skynet(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: ns / n as f64,
         work_hash: hash(&[sum]),
+        p50: None,
     }
 }
 
@@ -167,6 +169,7 @@ fn fork_nqueens(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: ns / tasks as f64,
         work_hash: hash(&[solutions, tasks]),
+        p50: None,
     }
 }
 
@@ -277,5 +280,6 @@ fn fork_matmul(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: ms,
         work_hash: hash(&[trace as u64]),
+        p50: None,
     }
 }

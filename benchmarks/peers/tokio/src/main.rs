@@ -2,17 +2,21 @@
 // What do the cases of pacebench cost on tokio's multi-thread runtime?
 // This file is the harness: command line, statistics and rows are those of benchmarks/main.cpp.
 mod fork;
+mod latency;
 mod tasks;
 
 use std::fs::File;
 use std::io::Write;
 use std::process::exit;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Runtime};
 
 /// One repeat. The hash depends on the work alone and equals pacebench's for the same work.
 pub struct Sample {
     pub value: f64,
     pub work_hash: u64,
+    /// Where the value is a 99th percentile.
+    pub p50: Option<f64>,
 }
 
 pub struct Case {
@@ -22,6 +26,9 @@ pub struct Case {
     pub n: u64,
     pub once: fn(&Runtime, u64) -> Sample,
 }
+
+/// Of the runtime that is measured.
+pub static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
 /// A work hash: FNV-1a over the numbers' bytes, as mix() in benchmarks/harness.hpp.
 pub fn hash(numbers: &[u64]) -> u64 {
@@ -102,8 +109,10 @@ fn measure(case: &Case, options: &Options) -> String {
         .enable_all()
         .build()
         .expect("the runtime starts");
+    WORKERS.store(options.workers, Ordering::Relaxed);
     let n = if options.n == 0 { case.n } else { options.n };
     let work_hash = (case.once)(&rt, n).work_hash; // the warm-up
+    let mut p50s = vec![];
     let values: Vec<f64> = (0..options.repeat)
         .map(|_| {
             let sample = (case.once)(&rt, n);
@@ -112,6 +121,7 @@ fn measure(case: &Case, options: &Options) -> String {
                 "{}: the work differs by repeat",
                 case.name
             );
+            p50s.extend(sample.p50);
             sample.value
         })
         .collect();
@@ -128,17 +138,23 @@ fn measure(case: &Case, options: &Options) -> String {
         "{:<20} {middle:>12.1} {mad:>10.1} {min:>12.1} {max:>12.1}  {}",
         case.name, case.unit
     );
+    let mut also = String::new();
+    if !p50s.is_empty() {
+        let p50 = median(&p50s);
+        println!("  {:<18} {p50:>12.1}", "p50");
+        also = format!("\"p50\": {p50:.3}, ");
+    }
     format!(
         "{{\"name\": \"{}\", \"params\": {{\"n\": \"{n}\", \"workers\": \"{}\"}}, \
          \"unit\": \"{}\", \"median\": {middle:.3}, \"mad\": {mad:.3}, \"min\": {min:.3}, \
-         \"max\": {max:.3}, \"repeats\": {}, \"work_hash\": \"{work_hash:016x}\"}}",
+         \"max\": {max:.3}, {also}\"repeats\": {}, \"work_hash\": \"{work_hash:016x}\"}}",
         case.name, options.workers, case.unit, options.repeat
     )
 }
 
 fn main() {
     let options = options();
-    let cases = || tasks::CASES.iter().chain(fork::CASES);
+    let cases = || tasks::CASES.iter().chain(fork::CASES).chain(latency::CASES);
     if options.list {
         for case in cases() {
             println!("{:<20} {:<10} {}", case.name, case.unit, case.what);

@@ -90,6 +90,7 @@ impl Countdown {
         Sample {
             value,
             work_hash: hash(&[n]),
+            p50: None,
         }
     }
 }
@@ -120,6 +121,7 @@ fn spawn_remote(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: start.elapsed().as_nanos() as f64 / n as f64,
         work_hash: hash(&[n]),
+        p50: None,
     }
 }
 
@@ -165,6 +167,7 @@ fn yield_many(rt: &Runtime, n: u64) -> Sample {
     Sample {
         value: ns / yields as f64,
         work_hash: hash(&[yields]),
+        p50: None,
     }
 }
 

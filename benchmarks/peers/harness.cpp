@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The harness of the oneTBB peer: command line, statistics and rows are those of
-// benchmarks/main.cpp, in standard C++ alone so that the peer needs nothing but TBB.
+// The harness of the peers in C++: command line, statistics and rows are those of
+// benchmarks/main.cpp, in standard C++ alone so that a peer needs nothing but what it measures.
 #include <algorithm>
 #include <charconv>
 #include <cinttypes>
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "../../harness.hpp"
+#include "../harness.hpp"
 
 namespace pacebench {
 
@@ -89,21 +89,17 @@ std::vector<const Case*> choose(const std::vector<std::string_view>& patterns) {
   return chosen;
 }
 
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 /// Prints the case's line of the table and, given a file, its JSON row.
 void measure(const Case& c, const Options& options, std::FILE* rows) {
   const Prepared prepared = c.prepare(options.settings);
   const std::uint64_t work_hash = prepared.once().work_hash;  // the warm-up
   std::vector<double> values;
+  std::map<std::string, std::vector<double>> also;
   for (std::size_t i = 0; i < options.repeat; ++i) {
     const Sample sample = prepared.once();
     require(sample.work_hash == work_hash, c.name + ": the work differs by repeat");
     values.push_back(sample.value);
+    for (const auto& [name, value] : sample.also) also[name].push_back(value);
   }
   const double median = median_of(values);
   const auto [min, max] = std::minmax_element(values.begin(), values.end());
@@ -112,14 +108,19 @@ void measure(const Case& c, const Options& options, std::FILE* rows) {
   const double mad = median_of(deviations);
   std::printf("%-20s %12.1f %10.1f %12.1f %12.1f  %s\n", c.name.c_str(), median, mad, *min, *max,
               c.unit.c_str());
+  std::string further;
+  for (const auto& [name, figures] : also) {
+    std::printf("  %-18s %12.1f\n", name.c_str(), median_of(figures));
+    further += "\"" + name + "\": " + std::to_string(median_of(figures)) + ", ";
+  }
   if (rows == nullptr) return;
   std::fprintf(rows,
                R"({"name": "%s", "params": {"n": "%s", "workers": "%s"}, "unit": "%s", )"
-               R"("median": %.3f, "mad": %.3f, "min": %.3f, "max": %.3f, "repeats": %zu, )"
+               R"("median": %.3f, "mad": %.3f, "min": %.3f, "max": %.3f, %s"repeats": %zu, )"
                R"("work_hash": "%016)" PRIx64 "\"}\n",
                c.name.c_str(), prepared.params.at("n").c_str(),
                prepared.params.at("workers").c_str(), c.unit.c_str(), median, mad, *min, *max,
-               values.size(), work_hash);
+               further.c_str(), values.size(), work_hash);
 }
 
 void run(const Options& options) {
@@ -146,12 +147,12 @@ int main(int argc, char** argv) {
     run(parse(argc, argv));
     return 0;
   } catch (const std::invalid_argument& error) {
-    std::fprintf(stderr, "tbb peer: %s\n", error.what());
+    std::fprintf(stderr, "peer: %s\n", error.what());
     std::fputs("peer --list | peer CASE... [--workers N] [--n N] [--repeat N] [--json FILE]\n",
                stderr);
     return 2;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tbb peer: FAILED: %s\n", error.what());
+    std::fprintf(stderr, "peer: FAILED: %s\n", error.what());
     return 1;
   }
 }
