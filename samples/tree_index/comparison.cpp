@@ -44,7 +44,7 @@ void print_heading(std::ostream& out) {
       << " per core, class utility, each computes some " << Hogs::kSteps / 100
       << " ms between\ntwo suspensions. Polite: with a preempt_point() about every 10 us; rude: "
          "without any.\nA tick is due every "
-      << kTick.count() << " ms in a task of class user_interactive; a row takes "
+      << kTick.count() << " ms in a task of class user_interactive; a row ends after "
       << kRowAtMost.count() << " s.\n\n"
       << left("", kTitle) << right("tick late", kColumn) << '\n'
       << left("", kTitle);
