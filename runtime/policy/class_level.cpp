@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "policy/class_level.hpp"
 
+#include <bit>
+
 namespace paceline::core::policy {
 
 namespace {
@@ -11,13 +13,6 @@ constexpr unsigned first_of(BucketMask mask) noexcept {
 
 /// The buckets of the same boundness as `bucket`.
 constexpr BucketMask side_of(unsigned bucket) noexcept { return is_bound(bucket) ? 0x3f00 : 0x3f; }
-
-/// Every bucket of a more important class than `bucket`'s, but the fixed class, which is above the
-/// deadlines: if it lost there, it must not make each later pick look like starvation [P].
-constexpr BucketMask more_important(unsigned bucket) noexcept {
-  const BucketMask side = (bucket_bit(class_of(bucket)) - 1) & ~kFixedBuckets;
-  return side | side << kBoundAt;
-}
 
 }  // namespace
 
@@ -38,23 +33,9 @@ void ClassLevel::renew(unsigned bucket, Nanos now) noexcept {
   buckets_[bucket].deadline = clamped_sum(now, row(bucket).distance);
 }
 
-/// Ends the state in which one bucket was alone, and gives the time that counts.
-Nanos ClassLevel::settle(Nanos now) noexcept {
-  if (alone_ == kNobody) return time_.advance(now);
-  const Nanos last_pick = alone_at_ == kForever ? time_.advance(now) : time_.advance(alone_at_);
-  renew(first_of(queued_), last_pick);
-  alone_ = kNobody;
-  return time_.advance(now);
-}
-
-Nanos ClassLevel::deadline(unsigned bucket) const noexcept {
-  const bool lazy = alone_ == bucket_bit(bucket) && alone_at_ != kForever;
-  return lazy ? clamped_sum(alone_at_, row(bucket).distance) : buckets_[bucket].deadline;
-}
-
 void ClassLevel::fill(unsigned bucket, Nanos now) noexcept {
   const BucketMask bit = bucket < kBuckets ? bucket_bit(bucket) & kEveryBucket & ~queued_ : 0;
-  now = settle(now);
+  now = time_.advance(now);
   if (bit == 0) return;
   queued_ |= bit;
   if ((starving_ & bit) == 0) renew(bucket, now);
@@ -62,7 +43,7 @@ void ClassLevel::fill(unsigned bucket, Nanos now) noexcept {
 
 void ClassLevel::drain(unsigned bucket, Nanos now) noexcept {
   const BucketMask bit = bucket < kBuckets ? bucket_bit(bucket) & queued_ : 0;
-  now = settle(now);
+  now = time_.advance(now);
   if (bit == 0) return;
   queued_ &= ~bit;
   Bucket& it = buckets_[bucket];
@@ -75,22 +56,6 @@ void ClassLevel::observe(BucketMask ready, Nanos now) noexcept {
   ready &= kEveryBucket;
   for (BucketMask gone = queued_ & ~ready; gone != 0; gone &= gone - 1) drain(first_of(gone), now);
   for (BucketMask come = ready & ~queued_; come != 0; come &= come - 1) fill(first_of(come), now);
-}
-
-ClassVerdict ClassLevel::pick_among(BucketMask ready, Nanos now) noexcept {
-  observe(ready, now);
-  const ClassVerdict verdict = select(now, kNoBucket, PickMode::take);
-  const bool one = queued_ != 0 && (queued_ & (queued_ - 1)) == 0;
-  if (!one || (starving_ & queued_) != 0) return verdict;
-  alone_ = queued_;
-  alone_at_ = time_.last();
-  return {verdict.bucket, PickReason::only};
-}
-
-ClassVerdict ClassLevel::peek(BucketMask ready, Nanos now, unsigned current,
-                              const Heads& heads) noexcept {
-  observe(ready, now);
-  return select(now, current, PickMode::peek, heads);
 }
 
 /// The bucket with the earliest deadline. Bound ones come first, then more important ones; the
@@ -145,7 +110,8 @@ unsigned ClassLevel::above_deadlines(unsigned current, const Heads& heads) const
 /// `due` runs because of its deadline. `commit`: it does so now.
 ClassVerdict ClassLevel::by_deadline(unsigned due, BucketMask candidates, Nanos now,
                                      bool commit) noexcept {
-  const bool others_wait = (candidates & more_important(due)) != 0;
+  // The fixed class is above deadlines: if it lost there, nobody starves because of it [P].
+  const bool others_wait = (candidates & more_important(due) & ~kFixedBuckets) != 0;
   if (starving(due)) return {static_cast<std::uint8_t>(due), PickReason::starved};
   if (commit && others_wait) {
     starving_ |= bucket_bit(due);
@@ -159,7 +125,7 @@ ClassVerdict ClassLevel::by_deadline(unsigned due, BucketMask candidates, Nanos 
 
 ClassVerdict ClassLevel::select(Nanos now, unsigned current, PickMode mode,
                                 const Heads& heads) noexcept {
-  now = settle(now);
+  now = time_.advance(now);
   if (current >= kBuckets || (bucket_bit(current) & kEveryBucket) == 0) current = kNoBucket;
   if (queued_ == 0) {
     return {static_cast<std::uint8_t>(current),

@@ -2,9 +2,9 @@
 // Which class next: earliest deadline first, with a warp for important classes and a window for
 // starved ones. Level one of the Clutch policy.
 //
-// Flow room: pick. Whoever drives a core asks before each poll; one object per core (or, in models,
-// per shared queue), owned and called by one thread at a time. It never looks at a clock, allocates
-// or blocks. Time that goes back counts as standing still.
+// Flow room: pick. One object per core (or, in models, per shared queue), owned and called by one
+// thread at a time; who asks before each poll has policy/class_turns.hpp before it. It never looks
+// at a clock, allocates or blocks. Time that goes back counts as standing still.
 // Proof: tests/unit/policy/class_level_test.cpp, also against an oracle written from the rules.
 //
 // A bucket is a class, unbound or bound to this core. Classes hold deadlines; a bucket with the
@@ -14,7 +14,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
 
 #include "policy/class_table.hpp"
@@ -31,7 +30,13 @@ inline constexpr unsigned kNoBucket = 255;
 constexpr unsigned bucket_of(unsigned q, bool bound) noexcept { return bound ? q + kBoundAt : q; }
 constexpr unsigned class_of(unsigned bucket) noexcept { return bucket % kBoundAt; }
 constexpr bool is_bound(unsigned bucket) noexcept { return bucket >= kBoundAt; }
-constexpr BucketMask bucket_bit(unsigned bucket) noexcept { return BucketMask{1} << bucket; }
+/// Of kNoBucket, a bit that means no bucket.
+constexpr BucketMask bucket_bit(unsigned bucket) noexcept { return BucketMask{1} << (bucket % 32); }
+/// Every bucket of a more important class than `bucket`'s.
+constexpr BucketMask more_important(unsigned bucket) noexcept {
+  const BucketMask side = bucket_bit(class_of(bucket)) - 1;
+  return side | side << kBoundAt;
+}
 
 /// Bits that mean a bucket; all others are ignored.
 inline constexpr BucketMask kEveryBucket = 0x3f3f;
@@ -39,8 +44,7 @@ inline constexpr BucketMask kFixedBuckets = 0x0101;
 
 enum class PickReason : std::uint8_t {
   nothing,     ///< no bucket is queued and nobody runs
-  keep,        ///< no bucket is queued: who runs goes on
-  only,        ///< one bucket is queued and nothing else asks
+  keep,        ///< who runs goes on: its turn lasts, or no other bucket is queued
   fixed,       ///< above the deadlines
   deadline,    ///< its deadline is the earliest
   starved,     ///< its deadline is the earliest and more important ones have to wait
@@ -78,29 +82,10 @@ class ClassLevel {
  public:
   explicit ClassLevel(const ClassTable& table) noexcept;
 
-  /// Asks before a poll: `ready` holds the buckets with work. Arrivals and departures since the
-  /// last question are noticed here; what came and went in between is not.
-  ClassVerdict pick(BucketMask ready, Nanos now) noexcept {
-    if (ready == alone_) [[likely]] {
-      alone_at_ = now > alone_at_ ? now : alone_at_;
-      return {static_cast<std::uint8_t>(__builtin_ctz(ready)), PickReason::only};  // never 0
-    }
-    return pick_among(ready, now);
-  }
-  /// Asks the same without a clock: true if `ready` is the one bucket that the last `pick` found
-  /// alone. It is then as if it had been picked all the time until the next question.
-  bool only(BucketMask ready) noexcept {
-    if (ready != alone_) return false;
-    alone_at_ = kForever;
-    return true;
-  }
-  /// Would anything else than bucket `current` be picked now? Opens no window.
-  ClassVerdict peek(BucketMask ready, Nanos now, unsigned current,
-                    const Heads& heads = {}) noexcept;
-
-  /// The same in single steps, for whoever keeps queues. Out-of-range buckets are ignored.
+  /// Buckets out of range are ignored.
   void fill(unsigned bucket, Nanos now) noexcept;   ///< it had no work and now has
   void drain(unsigned bucket, Nanos now) noexcept;  ///< it had work and now has none
+  /// Fills and drains, so that the buckets of `ready` are queued.
   void observe(BucketMask ready, Nanos now) noexcept;
   /// `current`: bucket of the running task if that may go on, else kNoBucket.
   ClassVerdict select(Nanos now, unsigned current, PickMode mode, const Heads& heads = {}) noexcept;
@@ -108,7 +93,7 @@ class ClassLevel {
   // For dumps and tests.
   BucketMask queued() const noexcept { return queued_; }
   bool starving(unsigned bucket) const noexcept { return (starving_ & bucket_bit(bucket)) != 0; }
-  Nanos deadline(unsigned bucket) const noexcept;
+  Nanos deadline(unsigned bucket) const noexcept { return buckets_[bucket].deadline; }
   Nanos warp_left(unsigned bucket) const noexcept { return buckets_[bucket].warp_left; }
   Nanos warp_end(unsigned bucket) const noexcept { return buckets_[bucket].warp_end; }
 
@@ -121,10 +106,7 @@ class ClassLevel {
     Nanos warp_end = kUnused;
     Nanos starving_since = 0;
   };
-  static constexpr std::uint64_t kNobody = ~std::uint64_t{0};  // equals no mask
 
-  [[gnu::noinline]] ClassVerdict pick_among(BucketMask ready, Nanos now) noexcept;
-  Nanos settle(Nanos now) noexcept;
   void renew(unsigned bucket, Nanos now) noexcept;
   void refill(unsigned bucket) noexcept;
   unsigned due(unsigned current) const noexcept;
@@ -132,10 +114,6 @@ class ClassLevel {
   ClassVerdict by_deadline(unsigned due, BucketMask candidates, Nanos now, bool commit) noexcept;
   const ClassRow& row(unsigned bucket) const noexcept { return table_.rows[class_of(bucket)]; }
 
-  // alone_ is the queued set if it is one bucket that was picked by its deadline: picking it again
-  // changes its deadline only, which settle() writes when somebody wants to know.
-  std::uint64_t alone_ = kNobody;
-  Nanos alone_at_ = 0;
   BucketMask queued_ = 0;
   BucketMask starving_ = 0;
   BucketMask warp_ = 0;  // buckets with warp_left > 0

@@ -84,8 +84,8 @@ struct ClassTable {
 
 constexpr Nanos scaled_time(Nanos time, double factor) noexcept {
   if (time == 0 || time == kForever || factor == 1.0) return time;
-  const auto scaled = static_cast<Nanos>(static_cast<double>(time) * factor + 0.5);
-  return scaled < 1 ? 1 : scaled;
+  const auto halves = static_cast<Nanos>(static_cast<double>(time) * 2 * factor);
+  return halves < 2 ? 1 : (halves + 1) / 2;
 }
 
 /// All times multiplied by `time_scale` together, so that their ratios stay. [P] 1.0 is the
