@@ -172,10 +172,10 @@ void check_options(const spawn_options& options, const RuntimeCore& target) {
                                             options.name.size(), core::kNameMax));
   }
   if (options.nice &&
-      (*options.nice < core::policy::kNiceMin || *options.nice > core::policy::kNiceMax)) {
+      (*options.nice < core::policy::kLeastNice || *options.nice > core::policy::kMostNice)) {
     throw std::invalid_argument(fmt::format("spawn_options.nice is {}, but the range is {} to {}",
-                                            *options.nice, core::policy::kNiceMin,
-                                            core::policy::kNiceMax));
+                                            *options.nice, core::policy::kLeastNice,
+                                            core::policy::kMostNice));
   }
   if (options.core && *options.core >= target.worker_count()) {
     throw std::invalid_argument(

@@ -37,7 +37,7 @@ ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings&
       stack_bytes_(stack_bytes),
       turns_(surroundings.slice),
       weak_sweep_(port.weak()),
-      class_level_(surroundings.classes),
+      class_turns_(surroundings.classes),
       fixed_watch_(surroundings.classes),
       sweeps_(make_sweeps(port, std::make_index_sequence<qos_count>())) {
   strong_ = new Executor(*this, stack_bytes);
@@ -73,24 +73,11 @@ unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
   const auto buckets = static_cast<policy::BucketMask>(ready);
   const Nanos now = surroundings_.now();
   const policy::BucketMask seen = fixed_watch_.seen(buckets, now);
-  // Within its quantum a class goes on, unless one that has come meanwhile goes before it.
-  const bool has_come = (ready & ~chosen_among_) != 0;
-  const bool goes_on = (ready & bit(chosen_)) != 0 && now < chosen_until_ &&
-                       (!has_come || !goes_before(seen, chosen_, now));
+  const unsigned answer = class_turns_.pick(seen, now).bucket;
   chosen_among_ = ready;
-  chosen_polls_ = kPollsPerChoice - 1;
-  if (goes_on) return chosen_;
-  const unsigned answer = class_level_.pick(seen, now).bucket;
   // One class alone stays chosen without a look at the clock until another one is ready.
-  if (without_lowest(ready) == 0 && class_level_.only(seen)) chosen_polls_ = ~0u;
-  chosen_until_ = saturating_add(now, surroundings_.classes[answer].quantum);
+  chosen_polls_ = without_lowest(ready) == 0 && class_turns_.only(seen) ? ~0u : kPollsPerChoice - 1;
   return chosen_ = fixed_watch_.meant(answer, buckets, now);
-}
-
-/// Would another class be picked than `own`, which runs?
-bool ExecutorRuntime::goes_before(policy::BucketMask seen, unsigned own, Nanos now) noexcept {
-  const unsigned current = fixed_watch_.seen_class(own, now);
-  return class_level_.peek(seen, now, current).bucket != current;
 }
 
 inline Slot* ExecutorRuntime::pick() noexcept {

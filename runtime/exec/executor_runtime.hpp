@@ -22,7 +22,7 @@
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
 #include "machine/machine.hpp"
-#include "policy/class_level.hpp"
+#include "policy/class_turns.hpp"
 #include "policy/fixed_watch.hpp"
 #include "task/collection.hpp"
 #include "task/sweep.hpp"
@@ -269,7 +269,6 @@ class ExecutorRuntime {
   void opens_share(Executor& weak) noexcept;
   void moves_share(Executor& weak, ExecutorRuntime& refuge) noexcept;
   [[gnu::noinline]] unsigned choose_class(Word ready) noexcept;
-  bool goes_before(policy::BucketMask seen, unsigned own, Nanos now) noexcept;
   Word tasks_ready() noexcept;
 
   void set_current(Slot* slot) noexcept {
@@ -326,12 +325,11 @@ class ExecutorRuntime {
   Sweep weak_sweep_;  // over what remains of slots that serve nobody any more
 
   // Which class: good for so many polls, while the ready ones stay the same.
-  policy::ClassLevel class_level_;
+  policy::ClassTurns class_turns_;
   policy::FixedWatch fixed_watch_;
   Word chosen_among_ = 0;
   unsigned chosen_ = 0;
   unsigned chosen_polls_ = 0;
-  Nanos chosen_until_ = 0;
 
   std::array<Sweep, qos_count> sweeps_;
   Loot loot_;

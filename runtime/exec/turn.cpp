@@ -63,8 +63,10 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over) noexcept
   const Word all = ready | weak_ready();
   if ((all & ~bit(own)) != 0) {
     const Nanos now = surroundings_.now();
-    const policy::BucketMask seen = fixed_watch_.seen(static_cast<policy::BucketMask>(all), now);
-    if (goes_before(seen, own, now)) return true;
+    const auto with_own = static_cast<policy::BucketMask>(all | bit(own));
+    const policy::BucketMask seen = fixed_watch_.seen(with_own, now);
+    const unsigned current = fixed_watch_.seen_class(own, now);
+    if (class_turns_.pick(seen, now).bucket != current) return true;
   }
   if (!slice_is_over) return false;
   const bool strong_is_ready =
@@ -161,7 +163,7 @@ void ExecutorRuntime::opens_share(Executor& weak) noexcept {
   const Nanos ran = charge_strong();
   weak.share_class = class_of(*weak.task);
   const detail::TaskExtras* extras = weak.task->root->extras;
-  weak.share.weight = policy::weight_of_nice(extras != nullptr ? extras->nice : 0);
+  weak.share.weight = policy::weight_of(extras != nullptr ? extras->nice : 0);
   turns_.demoted(weak.share_class, weak.share, ran);
 }
 

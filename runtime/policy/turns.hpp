@@ -2,8 +2,8 @@
 // Turns: who goes on within a class - the strong executor, which stands for all the short tasks, or
 // one of the weak ones.
 //
-// Executors of a class share their core by virtual time (Linux's CFS: policies by weight, ordered
-// by time divided by weight): whoever has had least goes on. Pure: time comes as an argument.
+// Executors of a class share their core by virtual time (policy/fair.hpp has its arithmetic):
+// whoever has had least goes on. Pure: time comes as an argument.
 // Used by one worker. Proof: tests/unit/policy/turns_test.cpp.
 #pragma once
 
@@ -14,29 +14,14 @@
 #include <paceline/qos.hpp>
 
 #include "base/time.hpp"
+#include "policy/fair.hpp"
 
 namespace paceline::core::policy {
-
-/// Weight of a task with nice 0.
-inline constexpr std::uint32_t kNiceZeroWeight = 1024;
-
-inline constexpr int kNiceMin = -20;
-inline constexpr int kNiceMax = 19;
-
-/// Weight of a nice value, -20..19; outside: the nearest. One step is a quarter more or less of
-/// the core. Source of the table: Linux, kernel/sched/core.c, sched_prio_to_weight.
-constexpr std::uint32_t weight_of_nice(int nice) noexcept {
-  constexpr std::array<std::uint32_t, 40> kWeights = {
-      88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, 9548, 7620, 6100, 4904,
-      3906,  3121,  2501,  1991,  1586,  1277,  1024,  820,   655,   526,   423,  335,  272,  215,
-      172,   137,   110,   87,    70,    56,    45,    36,    29,    23,    18,   15};
-  return kWeights[static_cast<std::size_t>(std::clamp(nice, kNiceMin, kNiceMax) - kNiceMin)];
-}
 
 /// What an executor has had of its core.
 struct Share {
   Nanos had = 0;  // virtual time
-  std::uint32_t weight = kNiceZeroWeight;
+  std::uint32_t weight = kNiceZero;
 };
 
 /// I1: `floor` of a class never falls; nobody who is ready is further below it than the credit.
@@ -46,8 +31,7 @@ class Turns {
  public:
   static constexpr unsigned kTasksMax = 16;
 
-  /// `slice`: how long a turn lasts; who comes back may have three of them at once (the credit of
-  /// a sleeper, policies of the kind give between half a period and three quanta).
+  /// `slice`: how long a turn lasts; who comes back may have a few of them at once.
   explicit constexpr Turns(Nanos slice) noexcept : slice_(slice) {}
 
   constexpr Nanos slice() const noexcept { return slice_; }
@@ -55,14 +39,14 @@ class Turns {
   /// The executor ran for so long; less than nothing counts as nothing, more than an hour as that.
   constexpr void charge(Share& share, Nanos ran) const noexcept {
     constexpr Nanos kMost = 3600 * kSecond;
-    share.had += std::clamp<Nanos>(ran, 0, kMost) * kNiceZeroWeight / share.weight;
+    share.had += virtual_time(std::clamp<Nanos>(ran, 0, kMost), share.weight, kFullCapacity);
   }
   /// The strong one ran for so long while `tasks` were ready: it has the weight of as many, so that
   /// short tasks do not wait behind every long one twice. Up to a limit, which bounds how long a
   /// weak one waits.
   constexpr void charge_strong(unsigned class_index, Nanos ran, unsigned tasks) noexcept {
     Share& strong = classes_[class_index].strong;
-    strong.weight = kNiceZeroWeight * std::clamp(tasks, 1u, kTasksMax);
+    strong.weight = kNiceZero * std::clamp(tasks, 1u, kTasksMax);
     charge(strong, ran);
   }
   /// The strong one was demoted in the middle of a poll after it had run for so long: from now on a
@@ -104,7 +88,7 @@ class Turns {
   };
 
   constexpr void come_back(const Class& here, Share& share) const noexcept {
-    share.had = std::max(share.had, here.floor - 3 * slice_);
+    share.had = std::max(share.had, here.floor - kSleeperQuanta * slice_);
   }
 
   Nanos slice_;

@@ -22,7 +22,7 @@ struct Hogs {
 
   explicit Hogs(const std::vector<int>& nice) : shares(nice.size()), taken(nice.size()) {
     for (std::size_t i = 0; i < nice.size(); ++i) {
-      shares[i].weight = weight_of_nice(nice[i]);
+      shares[i].weight = weight_of(nice[i]);
       turns.demoted(kClass, shares[i], kSlice);
     }
   }
@@ -53,17 +53,17 @@ TEST_CASE("shares follow the weights within one slice over a hundred rounds") {
     double weights = 0;
     double least = 1e9;
     for (const int each : nice) {
-      weights += weight_of_nice(each);
-      least = std::min<double>(least, weight_of_nice(each));
+      weights += weight_of(each);
+      least = std::min<double>(least, weight_of(each));
     }
     // A hundred slices for the one that has least.
     const int slices = static_cast<int>(100 * weights / least);
     for (int i = 0; i < slices; ++i) hogs.next();
     for (std::size_t i = 0; i < nice.size(); ++i) {
-      const double due = 1.0 * slices * weight_of_nice(nice[i]) / weights;
+      const double due = 1.0 * slices * weight_of(nice[i]) / weights;
       INFO("nice " << nice[i] << ": " << hogs.taken[i] << " of " << slices << ", due " << due);
       // One slice of its own, and one of the slowest for the moment it began.
-      REQUIRE(std::abs(hogs.taken[i] - due) <= 1 + weight_of_nice(nice[i]) / least);
+      REQUIRE(std::abs(hogs.taken[i] - due) <= 1 + weight_of(nice[i]) / least);
     }
   }
 }
@@ -76,13 +76,13 @@ TEST_CASE("two tasks of nice 0 and 1 share their core 55.5 to 44.5") {
 }
 
 TEST_CASE("the table of weights is the one the values come from, and holds outside its range") {
-  REQUIRE(weight_of_nice(0) == 1024);
-  REQUIRE(weight_of_nice(-20) == 88761);
-  REQUIRE(weight_of_nice(19) == 15);
-  REQUIRE(weight_of_nice(-1000) == 88761);
-  REQUIRE(weight_of_nice(1000) == 15);
-  for (int nice = kNiceMin; nice < kNiceMax; ++nice) {
-    REQUIRE(weight_of_nice(nice) > weight_of_nice(nice + 1));
+  REQUIRE(weight_of(0) == 1024);
+  REQUIRE(weight_of(-20) == 88761);
+  REQUIRE(weight_of(19) == 15);
+  REQUIRE(weight_of(-1000) == 88761);
+  REQUIRE(weight_of(1000) == 15);
+  for (int nice = kLeastNice; nice < kMostNice; ++nice) {
+    REQUIRE(weight_of(nice) > weight_of(nice + 1));
   }
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("a clock that stands still, goes back or jumps neither wraps nor starv
   turns.charge(one, 0);
   turns.charge(one, -kSecond);
   REQUIRE(one.had == 0);
-  one.weight = weight_of_nice(19);
+  one.weight = weight_of(19);
   turns.charge(one, kForever);
   const Nanos most = one.had;
   REQUIRE(most > 0);
