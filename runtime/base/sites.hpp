@@ -17,6 +17,7 @@ enum class Site : std::uint8_t {
   park_after_publish,   // the worker says it sleeps, has not re-checked yet
   park_before_sleep,    // it has re-checked and is about to sleep
   spawn_before_admit,   // a slot is taken, the task not yet in it
+  takeover_after_look,  // the thread that loses its worker is known to be out
   count,
 };
 
@@ -43,6 +44,17 @@ enum class Mutant : std::uint8_t {
   come_in_blindly,       // a thread comes back from user code without looking who holds its worker
   take_without_look,     // a worker is taken over without asking whether its thread is out
   reclaim_by_store,      // a lender takes its worker back whoever holds it
+  keep_old_charge,       // a worker that was taken over still asks the thread that has lost it
+  mail_before_move,      // the thread that loses its worker is told before all has moved
+  forget_to_move_bit,    // a preempted task moves to the refuge without its ready bit
+  overlook_handed_wait,  // a waiting task moves as if nobody had claimed it for its stack
+  enter_anybodys_stack,  // whoever claims a task that waits on its stack runs that stack
+  gate_after_bit,        // the claim of a waiting task is noted after its stack was made ready
+  forget_wake_in_park,   // a wake that comes while a stack is parked is forgotten
+  park_twice,            // a weak task that is preempted again is listed twice
+  preempted_goes_first,  // a preempted task is listed before one that waits is picked
+  clear_request_late,    // a safepoint lowers the request after it has looked who waits
+  steal_pinned,          // thieves do not ask whether a page is pinned
   drop_wake,             // one wake in `rate` is dropped
   double_run,            // one poll in `rate` ignores that the task runs already
   leak_descriptor,       // one runtime start in `rate` leaks a descriptor

@@ -19,7 +19,9 @@ namespace paceline::core {
 
 bool ExecutorRuntime::at_safepoint() noexcept {
   const std::uint32_t asked = port_.request.load(std::memory_order_relaxed);
-  port_.request.store(0, std::memory_order_relaxed);
+  // Before the look at what waits: a request that comes later is for a later look.
+  const bool late = planted(Mutant::clear_request_late);
+  if (!late) port_.request.store(0, std::memory_order_relaxed);
   if (current_ == nullptr || asked == 0) return false;
   // Asked of a poll that is over.
   if (((asked >> Port::kAskBits) ^ port_.poll_number()) << Port::kAskBits != 0) return false;
@@ -30,6 +32,7 @@ bool ExecutorRuntime::at_safepoint() noexcept {
     bump(port_.polls);  // it answered: to whoever watches it is another turn
     return false;
   }
+  if (late) port_.request.store(0, std::memory_order_relaxed);
   bump(counters_.preempt_requests);
   if (!running_->weak && weak_preempted_ >= surroundings_.max_weak) {
     bump(counters_.refused_cap);
@@ -216,7 +219,7 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
   if (executor.yielded) {
     task.state.pause_yielding();
     notify(task);
-  } else if (task.state.pause()) {
+  } else if (task.state.pause() && !planted(Mutant::forget_wake_in_park)) {
     rearm(task);
   }
 }
@@ -227,14 +230,15 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   ExecutorRuntime& runtime = below.runtime();
   Executor& executor = *Executor::of(claimed.resume);
   const bool own = executor.slot == &claimed;
-  if (&executor.runtime() != &runtime) {
+  if (&executor.runtime() != &runtime && !planted(Mutant::enter_anybodys_stack)) {
     // The task is ours to poll, and the stack another thread's: we hand it what we claimed.
     // Release. Pairs: may_resume. Publishes: that the task is RUNNING on the executor's behalf.
     Slot& slot = *executor.slot;
+    if (planted(Mutant::gate_after_bit)) notify(slot);
     executor.gate.ready.store(1, std::memory_order_release);  // M12
     Port& there = Group::of(slot).home().collection->port();
     const unsigned rank = class_of(claimed);
-    notify(slot);
+    if (!planted(Mutant::gate_after_bit)) notify(slot);
     // The bit of a weak executor says nothing of its class.
     if (rank < there.run_class.load(std::memory_order_relaxed)) there.ask(Ask::urgent);
     return Rest::elsewhere;
@@ -269,6 +273,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   } else if (own && executor.standing == Standing::preempted) {
     // Our claim of the slot ends first; then it is ready again.
     now.list_parked(executor);
+    if (planted(Mutant::park_twice)) now.publish_parked(executor);
     claimed.waiting = nullptr;
     return Rest::yielded;
   } else {

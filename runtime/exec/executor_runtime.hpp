@@ -127,25 +127,30 @@ class ExecutorRuntime {
   ExecutorRuntime& come_in_late() noexcept;
   /// Frees what is kept for the end of the step.
   void flush_freed() noexcept;
-  /// `thread` drives this runtime from now on: it knows whether it is out, and is told by mail if
-  /// it loses the runtime. Whoever takes over says so before others may take over from him.
-  void driven_by(machine::ThisThread& thread) noexcept {
-    mail_ = &thread.mail;
+  /// A thread, as a rule the calling one, drives this runtime from now on; `hold` is the hold word
+  /// then.
+  void take_charge(std::uint32_t hold,
+                   machine::ThisThread& self = machine::this_thread()) noexcept {
+    self.hold = hold;
+    self.inside.store(1, std::memory_order_relaxed);  // M31
+    mail_ = &self.mail;
     // Release. Pairs: in_user_code. Publishes: `mail_`, and that this thread is inside.
-    inside_.store(&thread.inside, std::memory_order_release);  // M31
+    inside_.store(&self.inside, std::memory_order_release);  // M31
   }
-  Atomic<ExecutorRuntime*>& mail() const noexcept { return *mail_; }
-  /// Moves everything that is bound to the thread that is out in user code to that thread's refuge;
-  /// afterwards the caller's thread owns this runtime. False: no memory, or no task is out there;
-  /// nothing changed.
-  bool hand_over(ExecutorRuntime& refuge) noexcept;
+  enum class Takeover : std::uint8_t {
+    late,     // the hold word is another by now
+    refused,  // its thread is not out, or there is no memory
+    done,
+  };
+  /// Takes this runtime over from the thread that is out in its poll number `poll`, if the hold
+  /// word is still `hold`, and gives that thread the refuge. Raises `count` before it may know.
+  Takeover take_over(ExecutorRuntime& refuge, std::uint32_t hold, std::uint64_t poll,
+                     Atomic<std::uint64_t>& count) noexcept;
   /// The task that is out there goes on here. The thread that went out.
   void pick_up() noexcept { take_up(*running_); }
   /// True for the refuge of a thread that has lost its worker: nobody steals from it or spawns to
   /// it.
   bool apart() const noexcept { return surroundings_.apart; }
-  /// A refuge serves one worker's tasks at a time.
-  void serve_for(Worker& worker) noexcept { worker_ = &worker; }
 
   // --- the task that runs now ---
 
@@ -247,6 +252,10 @@ class ExecutorRuntime {
   bool reserve() noexcept;
   bool reserve_fresh() noexcept;
   static void furnish_slot(Executor& executor, Slot& slot) noexcept;
+  /// Moves everything that is bound to the thread that is out in user code to that thread's refuge;
+  /// the rest is the caller's. False: no memory, or no task is out there;
+  /// nothing changed.
+  bool hand_over(ExecutorRuntime& refuge) noexcept;
   void move_out(Executor& executor, ExecutorRuntime& refuge) noexcept;
   bool give_slot(Executor& executor) noexcept;
   static Outcome how_it_rests(Slot& slot) noexcept;

@@ -6,6 +6,7 @@
 // (exec/hold.hpp): that thread again, or the one that takes over.
 #include <utility>
 
+#include "base/probe.hpp"
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 
@@ -31,6 +32,37 @@ ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
     if (Hold::come_in(self.inside, port_, self.hold)) return *this;
     machine::yield_thread();
   }
+}
+
+ExecutorRuntime::Takeover ExecutorRuntime::take_over(ExecutorRuntime& refuge, std::uint32_t hold,
+                                                     std::uint64_t poll,
+                                                     Atomic<std::uint64_t>& count) noexcept {
+  if (!Hold::begin_taking(port_, hold)) return Takeover::late;
+  // A lender has promised to be out; of anybody else we must know it.
+  const bool out =
+      Hold::is_lent(hold) || (machine::barrier_everywhere() && in_user_code() &&
+                              port_.polls.load(std::memory_order_relaxed) == poll);
+  probe(Site::takeover_after_look);
+  if (out && planted(Mutant::mail_before_move)) {
+    mail_->store(&refuge, std::memory_order_release);  // M31, broken on purpose
+  }
+  if (!out || !hand_over(refuge)) {
+    Hold::give_up_taking(port_, hold);
+    return Takeover::refused;
+  }
+  refuge.worker_ = worker_;
+  Atomic<ExecutorRuntime*>& mail = *mail_;
+  // Before others may take over from this thread.
+  if (planted(Mutant::keep_old_charge)) {
+    machine::this_thread().hold = Hold::taken_over(hold);
+  } else {
+    take_charge(Hold::taken_over(hold));
+  }
+  Hold::finish_taking(port_, hold);
+  count.fetch_add(1, std::memory_order_relaxed);
+  // Release. Pairs: come_in_late. Publishes: the refuge. From here on it is the other thread's.
+  mail.store(&refuge, std::memory_order_release);  // M31
+  return Takeover::done;
 }
 
 bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
@@ -92,8 +124,8 @@ void ExecutorRuntime::move_out(Executor& executor, ExecutorRuntime& refuge) noex
   refuge.list_parked(executor);
   if (!waits) {
     slot.waiting = nullptr;
-    notify(slot);
-  } else if (handed) {
+    if (!planted(Mutant::forget_to_move_bit)) notify(slot);
+  } else if (handed && !planted(Mutant::overlook_handed_wait)) {
     executor.gate.ready.store(1, std::memory_order_release);  // M12
     notify(slot);
   } else if (executor.task->state.pause()) {

@@ -6,7 +6,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/seats.hpp"
@@ -131,26 +130,11 @@ void Crew::wait_for_jobs(Refuge& first) noexcept {
 }
 
 bool Crew::take_over(Refuge& refuge, Worker& worker) noexcept {
-  Seat& seat = worker.seat();
-  ExecutorRuntime& runtime = worker.runtime();
-  if (!Hold::begin_taking(seat, refuge.hold)) return false;
-  // A lender has promised to be out; of anybody else we must know it.
-  const bool out =
-      Hold::is_lent(refuge.hold) || (machine::barrier_everywhere() && runtime.in_user_code() &&
-                                     seat.polls.load(std::memory_order_relaxed) == refuge.poll);
-  if (!out || !runtime.hand_over(refuge.runtime)) {
-    Hold::give_up_taking(seat, refuge.hold);
-    refused_.fetch_add(1, std::memory_order_relaxed);
-    return false;
-  }
-  refuge.runtime.serve_for(worker);
-  Atomic<ExecutorRuntime*>& mail = runtime.mail();
-  worker.take_charge(Hold::taken_over(refuge.hold));
-  Hold::finish_taking(seat, refuge.hold);
-  handoffs_.fetch_add(1, std::memory_order_relaxed);
-  // Release. Pairs: come_in_late. Publishes: the refuge. From here on it is the other thread's.
-  mail.store(&refuge.runtime, std::memory_order_release);  // M31
-  return true;
+  using Takeover = ExecutorRuntime::Takeover;
+  const Takeover result =
+      worker.runtime().take_over(refuge.runtime, refuge.hold, refuge.poll, handoffs_);
+  if (result == Takeover::refused) refused_.fetch_add(1, std::memory_order_relaxed);
+  return result == Takeover::done;
 }
 
 Refuge& Crew::refuge_of(const ExecutorRuntime& runtime) const noexcept {

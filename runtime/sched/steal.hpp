@@ -10,6 +10,7 @@
 #include <paceline/qos.hpp>
 
 #include "base/bits.hpp"
+#include "base/probe.hpp"
 #include "base/sizes.hpp"
 #include "task/collection.hpp"
 #include "task/page_cursor.hpp"
@@ -56,7 +57,7 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
       const Word pinned =
           // M20
           segment.of_role[static_cast<unsigned>(Role::pinned)].load(std::memory_order_acquire);
-      if ((pinned & bit(now.group)) != 0) continue;
+      if ((pinned & bit(now.group)) != 0 && !planted(Mutant::steal_pinned)) continue;
       const Word ready = group->pages[now.page].ready(std::memory_order_seq_cst);  // M5
       if (ready != 0 && visit(*group, now.page, ready)) return true;
     }

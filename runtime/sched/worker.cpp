@@ -54,16 +54,9 @@ Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }  /
 
 bool Worker::run() noexcept {
   machine::this_thread().heap = first_heap_.get();
-  take_charge(0);
+  runtime_.take_charge(0);
   last_look_ = machine::now();
   return drive();
-}
-
-void Worker::take_charge(std::uint32_t hold) noexcept {
-  machine::ThisThread& self = machine::this_thread();
-  self.hold = hold;
-  self.inside.store(1, std::memory_order_relaxed);  // M31
-  runtime_.driven_by(self);
 }
 
 void Worker::settle_in() noexcept {

@@ -38,8 +38,6 @@ class Worker {
   bool run() noexcept;
   /// Frames of the thread it starts with, whichever worker that drives later.
   FrameHeap& first_heap() const noexcept { return *first_heap_; }
-  /// The calling thread is the one that drives it from now on; `hold`: the hold word from now on.
-  void take_charge(std::uint32_t hold) noexcept;
   /// Runs the worker on the calling thread, which has taken charge. False: the runtime lets its
   /// workers go. True: the thread has lost the worker to another one and must not touch it any
   /// more.

@@ -30,6 +30,17 @@ constexpr NamedMutant kMutants[] = {
     {"come_in_blindly", Mutant::come_in_blindly},
     {"take_without_look", Mutant::take_without_look},
     {"reclaim_by_store", Mutant::reclaim_by_store},
+    {"keep_old_charge", Mutant::keep_old_charge, "demotion"},
+    {"mail_before_move", Mutant::mail_before_move, "demotion"},
+    {"forget_to_move_bit", Mutant::forget_to_move_bit, "demotion"},
+    {"overlook_handed_wait", Mutant::overlook_handed_wait, "demotion"},
+    {"enter_anybodys_stack", Mutant::enter_anybodys_stack, "demotion"},
+    {"gate_after_bit", Mutant::gate_after_bit, "demotion"},
+    {"forget_wake_in_park", Mutant::forget_wake_in_park, "demotion"},
+    {"park_twice", Mutant::park_twice, "demotion"},
+    {"preempted_goes_first", Mutant::preempted_goes_first, "demotion"},
+    {"clear_request_late", Mutant::clear_request_late, "demotion"},
+    {"steal_pinned", Mutant::steal_pinned, "demotion"},
 };
 
 // A search that has kept so many states is cut off. By number and not by time, so that the same
@@ -160,11 +171,12 @@ bool kill(const Options& options, const NamedMutant& mutant) {
   const Planted planted(mutant.mutant);
   std::uint64_t schedules = 0;
   bool killed = false;
-  const auto attack = [&](const Model& model, const Variant& variant, std::uint64_t states) {
+  const auto attack = [&](const Model& model, const Variant& variant, std::uint64_t states,
+                          unsigned bound = 2) {
     if (killed) return;
     Limits limits;
     // Few preemptions show every one of them, and the schedule found is short.
-    limits.bound = options.bound.value_or(2);
+    limits.bound = options.bound.value_or(bound);
     limits.states = states;
     const Result result = options.random
                               ? search_random(model, variant, options.seed, *options.random, limits)
@@ -176,6 +188,12 @@ bool kill(const Options& options, const NamedMutant& mutant) {
                 variant.name.c_str(), static_cast<Count>(schedules));
     print_violation(model, variant, result, options.mutant == mutant.mutant);
   };
+  const auto is_home = [&](const Model& model) {
+    return mutant.model != nullptr && mutant.model == std::string_view(model.name);
+  };
+  each_member(options, [&](const Model& model, const Variant& variant) {
+    if (is_home(model)) attack(model, variant, kQuickStates, variant.quick);
+  });
   // A short look at every member first: most mistakes show in a small one.
   for (const std::uint64_t states : {kShortLook, options.states.value_or(kMutantStates)}) {
     each_member(options, [&](const Model& model, const Variant& variant) {
@@ -199,7 +217,7 @@ int no_match() {
 const std::vector<Model>& all_models() {
   static const std::vector<Model> all = {wake_model(),   summary_model(), park_model(),
                                          steal_model(),  join_model(),    stay_model(),
-                                         handoff_model()};
+                                         handoff_model(), demotion_model()};
   return all;
 }
 

@@ -28,6 +28,7 @@ struct Options {
 struct NamedMutant {
   const char* name;
   paceline::core::Mutant mutant;
+  const char* model = nullptr;  // look there first
 };
 const NamedMutant* find_mutant(std::string_view name);
 

@@ -15,6 +15,7 @@ Model steal_model();
 Model join_model();
 Model stay_model();
 Model handoff_model();
+Model demotion_model();
 
 const std::vector<Model>& all_models();
 

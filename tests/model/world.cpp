@@ -3,8 +3,12 @@
 
 #include <cstring>
 
-#include "exec/executor_runtime.hpp"
+#include "machine/frame_heap.hpp"
+#include "machine/stack_pool.hpp"
+#include "exec/names.hpp"
 #include "sched/monitor.hpp"
+#include "sched/runtime_core.hpp"
+#include "trace/log.hpp"
 
 namespace model {
 
@@ -131,17 +135,14 @@ bool leaves_reachable(core::Port& port) {
 
 namespace paceline::core {
 
-// complete() takes this way on the task's home worker only; who completes here is never one.
-void ExecutorRuntime::wake_home(Slot&) noexcept {
-  model::fail("nobody but a home worker completes as one");
-}
-
-ExecutorRuntime& ExecutorRuntime::come_in_late() noexcept {
-  model::fail("no thread here drives a worker");
-  return *this;
-}
-
 void Monitor::rouse(Atomic<std::uint32_t>&) noexcept { model::fail("no worker is lent here"); }
+
+// Of tasks with names, stop sources and exceptions.
+void retire_name(TaskName*) noexcept { model::fail("no task here has a name"); }
+RuntimeCore* RuntimeCore::find(std::uint32_t) noexcept { return nullptr; }
+void RuntimeCore::unlist(detail::StopRecord&) noexcept {}
+void RuntimeCore::release() noexcept {}
+void log::report(std::string_view) noexcept { model::fail("no destructor here throws"); }
 
 }  // namespace paceline::core
 
@@ -168,12 +169,40 @@ int current_cpu() noexcept { return -1; }
 void relax() noexcept { model::pause_here("relax"); }
 void yield_thread() noexcept { model::pause_here("yield"); }
 
-// Nobody here is a worker's thread.
-constinit thread_local ThisThread this_thread_record;
-
 ThisThread& this_thread() noexcept {
   const unsigned current = model::crew().inside() ? model::crew().current() : model::Crew::kMost;
   return model::machine().threads[current];
 }
 
+void change_requests_to(const Atomic<std::uint32_t>* word) noexcept {
+  model::machine().requests[model::crew().current()] = word;
+}
+
+// Every access is a barrier here.
+bool barrier_everywhere() noexcept { return true; }
+
+StackLease lease_stack(std::size_t) {
+  void* const lowest = model::arena().allocate(model::kExecutorStack, model::kExecutorStack);
+  return {lowest, model::kExecutorStack};
+}
+StackLease::~StackLease() {
+  if (lowest_ != nullptr) model::arena().release(lowest_);
+}
+
 }  // namespace paceline::core::machine
+
+namespace paceline::core {
+
+void* allocate_frame_memory(std::size_t bytes) { return ::operator new(bytes); }
+void free_frame_memory(void* frame, std::size_t) noexcept { ::operator delete(frame); }
+
+}  // namespace paceline::core
+
+namespace paceline::detail {
+
+namespace {
+constinit Atomic<std::uint32_t> never{0};
+}
+constinit thread_local Safepoint this_safepoint{&never, &never, 0};
+
+}  // namespace paceline::detail

@@ -20,6 +20,8 @@ inline constexpr unsigned kClass = 0;
 /// The machine of one execution: what machine.hpp promises, for virtual threads.
 struct VirtualMachine {
   core::machine::ThisThread threads[Crew::kMost + 1];  // the last one: set-up
+  // What the thread's safepoints look at.
+  const Atomic<std::uint32_t>* requests[Crew::kMost + 1] = {};
   core::Nanos now = 0;
   unsigned unparks = 0;  // successful or not
 };

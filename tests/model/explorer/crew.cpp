@@ -36,8 +36,20 @@ constexpr unsigned kEndless = 100'000;
 /// As far down as calls between two points reach. Should one reach further, equal states may look
 /// different, which costs time but hides nothing.
 void clear_below(char* top) noexcept {
+  if (arena().in_heap(top)) {  // a stack that the code under the model has made
+    auto* const bottom = reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) &
+                                                 ~std::uintptr_t{kExecutorStack - 1});
+    require(*reinterpret_cast<std::uint64_t*>(bottom) == 0, "a stack is large enough");
+    std::memset(bottom, 0, static_cast<std::size_t>(top - bottom));
+    return;
+  }
   constexpr std::size_t kReach = 2048;
   std::memset(top - kReach, 0, kReach);
+}
+
+bool is_own_stack(const void* at, unsigned index) noexcept {
+  const auto* const stack = Arena::stack(index);
+  return at >= stack && at < stack + Arena::kStackBytes;
 }
 
 }  // namespace
@@ -148,12 +160,14 @@ unsigned Crew::step(unsigned index) noexcept {
   }
   // What lies below belongs to calls that have returned. Cleared, it does not tell equal states
   // apart when new calls leave parts of their frames unwritten.
-  clear_below(live_stack(index).begin);
+  clear_below(static_cast<char*>(self.context));
   return points_;
 }
 
 Range Crew::live_stack(unsigned index) const noexcept {
-  auto* const lowest = static_cast<char*>(member(index).context);
+  const Member& self = member(index);
+  auto* const lowest =
+      static_cast<char*>(is_own_stack(self.context, index) ? self.context : self.away);
   return {lowest, static_cast<std::size_t>(Arena::stack(index) + Arena::kStackBytes - lowest)};
 }
 
@@ -202,6 +216,19 @@ void Crew::wait(bool (*condition)(void*), void* argument, const char* what) noex
   point(Status::waiting, what, nullptr, Access::other);
 }
 
+void Crew::stack_left(void* context) noexcept {
+  if (!inside()) return;  // nothing runs yet
+  if (is_own_stack(context, current_)) member(current_).away = context;
+  clear_below(static_cast<char*>(context));
+}
+
+void* Crew::switch_stack(void* context, void* argument) noexcept {
+  void* const left = fibers::jump_fcontext(context, argument).fctx;
+  scrub_registers();
+  stack_left(left);
+  return left;
+}
+
 unsigned Crew::wake(const void* word, bool all) noexcept {
   unsigned woken = 0;
   for (unsigned i = 0; i < size_; ++i) {
@@ -238,6 +265,12 @@ void park(const void* word, std::uint32_t expected) noexcept {
   std::memcpy(&now, word, sizeof now);
   if (now == expected) crew().point(Crew::Status::parked, "parked", word, Access::other);
 }
+
+void* switch_stack(void* context, void* argument) noexcept {
+  return crew().switch_stack(context, argument);
+}
+
+void stack_left(void* context) noexcept { crew().stack_left(context); }
 
 void before_free(const void* begin, std::size_t bytes) noexcept {
   if (!crew().inside()) return;

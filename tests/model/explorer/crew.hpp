@@ -23,6 +23,7 @@ class Crew {
   /// Where a thread stands.
   struct Member {
     void* context = nullptr;
+    void* away = nullptr;  // where its own stack was left, if the context is on another one
     Status status = Status::ready;
     std::uint8_t false_wakes = 0;  // parks that may still return for no reason
     bool may_stall = false;        // the scheduler may freeze it for ever
@@ -66,7 +67,7 @@ class Crew {
   unsigned step(unsigned index) noexcept;
   /// Every access is a point, shared or not: for replays.
   void stop_everywhere(bool on) noexcept { everywhere_ = on; }
-  /// The part of a thread's stack that is in use.
+  /// The part of a thread's own stack that is in use.
   Range live_stack(unsigned index) const noexcept;
 
   // --- on a fiber ---
@@ -78,6 +79,8 @@ class Crew {
   void access(const void* address, std::size_t bytes, Access access) noexcept;
   void point(Status status, const char* what, const void* address, Access access) noexcept;
   void wait(bool (*condition)(void*), void* argument, const char* what) noexcept;
+  void* switch_stack(void* context, void* argument) noexcept;
+  void stack_left(void* context) noexcept;
   unsigned wake(const void* word, bool all) noexcept;
   /// Leaves the fiber for good; only a new state brings it back.
   [[noreturn]] void abandon() noexcept;

@@ -37,6 +37,9 @@ struct Model {
   /// Only threads that may stall for ever could go on: what must hold even if they never do.
   void (*at_stall)() = nullptr;
   std::vector<Variant> variants;
+  /// Random runs without news after which a search begins: it begins anew whenever a word turns out
+  /// to be shared.
+  unsigned learning = 48;
 };
 
 /// Something an execution of the model must reach, or the model proves less than it says. A default

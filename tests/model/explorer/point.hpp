@@ -39,6 +39,13 @@ void park(const void* word, std::uint32_t expected) noexcept;
 /// Wakes one thread parked on `word`, or all. Returns how many.
 unsigned unpark(const void* word, bool all) noexcept;
 
+/// Goes on at `context` on another stack of the calling thread, which lies in the arena and is
+/// aligned to its size, kExecutorStack. Returns where that one was left.
+void* switch_stack(void* context, void* argument) noexcept;
+/// For the first function on a stack: where control came from.
+void stack_left(void* context) noexcept;
+inline constexpr std::size_t kExecutorStack = 8 * 1024;
+
 void lock(bool& held) noexcept;
 void unlock(bool& held) noexcept;
 

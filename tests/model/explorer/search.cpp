@@ -95,18 +95,24 @@ void set_up(const Model& model, const Variant& variant) {
 }
 
 void learn_sharing(const Model& model, const Variant& variant) {
-  constexpr unsigned kRuns = 48;
+  // Until so many in a row have shown nothing new, and no more than these in all.
+  constexpr unsigned kRuns = 2000;
   verdict().begin();
   set_up(model, variant);
   std::vector<char> initial;
   image::save(initial);
   crew().stop_everywhere(true);
-  for (unsigned seed = 0; seed < kRuns; ++seed) {
+  unsigned quiet = 0;
+  for (unsigned seed = 0; seed < kRuns && quiet < model.learning; ++seed) {
     Result ignored;
     Schedule schedule;
     run_at_random(model, seed, Limits{}, schedule, ignored);
     if (verdict().failed()) break;  // the search will find it again
     image::restore(initial.data());
+    ++quiet;
+    if (!sharing().surprised()) continue;
+    sharing().adopt();
+    quiet = 0;
   }
   crew().stop_everywhere(false);
 }

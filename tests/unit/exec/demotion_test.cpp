@@ -91,6 +91,37 @@ TEST_CASE("a preempted task goes on from where it was, behind what waited") {
   REQUIRE(stage.desk.runtime().weak_count() == 0);
 }
 
+TEST_CASE("a preempted task goes on behind what became ready while it ran, too") {
+  Stage stage;
+  struct Waking {
+    static paceline::task<> run(Stage& stage, bool waits_first) {
+      Event* event = nullptr;
+      if (waits_first) {
+        // Then it is weak, and entered by its task's slot.
+        stage.desk.spawn(complete(event));
+        paceline::await_here(WaitFor{event});
+      }
+      stage.desk.spawn(say_once(stage, "woken"));
+      stage.desk.ask(Ask::slice);
+      paceline::preempt_point();
+      stage.say("waker goes on");
+      co_return;
+    }
+    static paceline::task<> complete(Event*& event) {
+      paceline::detail::complete(*event);
+      co_return;
+    }
+  };
+  stage.desk.spawn(Waking::run(stage, false));
+  stage.desk.run_dry();
+  CHECK(stage.story == Story{"woken", "waker goes on"});
+  stage.story.clear();
+  stage.desk.spawn(Waking::run(stage, true));
+  stage.desk.run_dry();
+  CHECK(stage.story == Story{"woken", "waker goes on"});
+  CHECK(stage.demotions() == 2);
+}
+
 TEST_CASE("nothing is preempted when nothing waits") {
   Stage stage;
   stage.desk.spawn(hog(stage, "a", 100));

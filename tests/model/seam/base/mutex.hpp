@@ -12,11 +12,12 @@ namespace paceline::core {
 enum class LockRank : unsigned char {
   registry = 1,
   runtime = 2,
-  timers = 3,
-  growth = 4,
-  stop_list = 5,
-  frames = 6,
-  memory = 7,
+  crew = 3,
+  timers = 4,
+  growth = 5,
+  stop_list = 6,
+  frames = 7,
+  memory = 8,
 };
 
 class Mutex {
