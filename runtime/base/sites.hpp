@@ -47,12 +47,11 @@ enum class Mutant : std::uint8_t {
   keep_old_charge,       // a worker that was taken over still asks the thread that has lost it
   mail_before_move,      // the thread that loses its worker is told before all has moved
   forget_to_move_bit,    // a preempted task moves to the refuge without its ready bit
-  overlook_handed_wait,  // a waiting task moves as if nobody had claimed it for its stack
+  forget_handed_wait,    // a stack whose task somebody has claimed for it moves without its bit
   enter_anybodys_stack,  // whoever claims a task that waits on its stack runs that stack
   gate_after_bit,        // the claim of a waiting task is noted after its stack was made ready
   forget_wake_in_park,   // a wake that comes while a stack is parked is forgotten
   park_twice,            // a weak task that is preempted again is listed twice
-  preempted_goes_first,  // a preempted task is listed before one that waits is picked
   clear_request_late,    // a safepoint lowers the request after it has looked who waits
   steal_pinned,          // thieves do not ask whether a page is pinned
   drop_wake,             // one wake in `rate` is dropped

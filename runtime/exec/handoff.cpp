@@ -39,9 +39,8 @@ ExecutorRuntime::Takeover ExecutorRuntime::take_over(ExecutorRuntime& refuge, st
                                                      Atomic<std::uint64_t>& count) noexcept {
   if (!Hold::begin_taking(port_, hold)) return Takeover::late;
   // A lender has promised to be out; of anybody else we must know it.
-  const bool out =
-      Hold::is_lent(hold) || (machine::barrier_everywhere() && in_user_code() &&
-                              port_.polls.load(std::memory_order_relaxed) == poll);
+  const bool out = Hold::is_lent(hold) || (machine::barrier_everywhere() && in_user_code() &&
+                                           port_.polls.load(std::memory_order_relaxed) == poll);
   probe(Site::takeover_after_look);
   if (out && planted(Mutant::mail_before_move)) {
     mail_->store(&refuge, std::memory_order_release);  // M31, broken on purpose
@@ -125,9 +124,9 @@ void ExecutorRuntime::move_out(Executor& executor, ExecutorRuntime& refuge) noex
   if (!waits) {
     slot.waiting = nullptr;
     if (!planted(Mutant::forget_to_move_bit)) notify(slot);
-  } else if (handed && !planted(Mutant::overlook_handed_wait)) {
+  } else if (handed) {
     executor.gate.ready.store(1, std::memory_order_release);  // M12
-    notify(slot);
+    if (!planted(Mutant::forget_handed_wait)) notify(slot);
   } else if (executor.task->state.pause()) {
     notify(*executor.task);
   }

@@ -7,8 +7,8 @@
 //
 // Runs: ExecutorRuntime and Executor whole, with stacks of their own and real coroutines on them;
 // step, at_safepoint, await_here, take_over, come_in_late, receive; Hold, Entry, complete, wake,
-// steal_from, Loot. Stands here as in Worker and Crew: the loop around step, the raid, the monitor's
-// look at the hold word and the poll.
+// steal_from, Loot. Stands here as in Worker and Crew: the loop around step, the raid, the
+// monitor's look at the hold word and the poll.
 #include <memory>
 
 #include <paceline/preempt.hpp>
@@ -319,8 +319,8 @@ Place& make_place(World& w, bool apart) {
   alignas(128) static std::byte no_worker[8192];
   core::Port& port = arena().make<core::Port>();
   prepare_port(port, w.places, [](core::Port&, unsigned, bool) noexcept {});
-  Place& place = arena().make<Place>(port, surroundings(w, apart),
-                                     reinterpret_cast<core::Worker&>(no_worker));
+  Place& place =
+      arena().make<Place>(port, surroundings(w, apart), reinterpret_cast<core::Worker&>(no_worker));
   const std::string name = "place" + std::to_string(w.places);
   name_memory(&port.hold, sizeof port.hold, name + ".hold");
   name_memory(&port.request, sizeof port.request, name + ".request");
@@ -358,8 +358,10 @@ void set_up(const Variant& variant) {
   if (has(kSpare)) add_driver(w, "spare", make_place(w, true), true);
   if (has(kSpares)) add_driver(w, "spare2", make_place(w, true), true);
 
+  // As short as it can be, where many are about.
+  const bool small = has(kThief) && has(kSpare) && !has(kAsks);
   const auto next = [&]() -> Life& { return w.life[w.lives++]; };
-  if (has(kHog)) {
+  if (has(kHog) && !small) {
     Life& life = next();
     start(w, life, hog(life, has(kAsks) ? 3 : 1), true);
   }
@@ -369,8 +371,12 @@ void set_up(const Variant& variant) {
   }
   if (has(kStack)) {
     Life& life = next();
-    start(w, life, waits_deep(life, 2), true);
-    thread<Life>("completer", life, &bring_events);
+    start(w, life, waits_deep(life, small ? 1 : 2), true);
+    thread<Life>("completer", life, small ? &bring_event : &bring_events);
+  }
+  if (has(kHog) && small) {  // it computes while the other one waits
+    Life& life = next();
+    start(w, life, hog(life, 0), true);
   }
   if (has(kPlain)) {
     Life& life = next();
@@ -409,8 +415,7 @@ void check_slots(core::Port& port) {
       const core::Phase phase = core::StateWord::phase_of(word);
       require(phase == core::Phase::vacant || phase == core::Phase::idle,
               "nobody keeps the claim of an executor's slot");
-      const bool used_up =
-          core::StateWord::generation_of(word) == core::StateWord::kGenerationMax;
+      const bool used_up = core::StateWord::generation_of(word) == core::StateWord::kGenerationMax;
       const bool is_free = (group.pages[page].free_shared.load() & core::bit(i)) != 0;
       require(!is_free || phase == core::Phase::vacant, "a slot in use is not free");
       require(is_free || phase != core::Phase::vacant || used_up, "no slot is lost");
@@ -438,7 +443,8 @@ void at_end() {
 Model demotion_model() {
   Model model{"demotion", "parked stacks against wakes, thieves and takeovers (P5, P6)",
               &set_up,    &at_end,
-              nullptr,    {},   500};
+              nullptr,    {},
+              500};
   const auto add = [&](const char* name, unsigned flags, unsigned quick, unsigned full) {
     model.variants.push_back({name, 1, 1, 1, flags, quick, full});
   };

@@ -33,12 +33,11 @@ constexpr NamedMutant kMutants[] = {
     {"keep_old_charge", Mutant::keep_old_charge, "demotion"},
     {"mail_before_move", Mutant::mail_before_move, "demotion"},
     {"forget_to_move_bit", Mutant::forget_to_move_bit, "demotion"},
-    {"overlook_handed_wait", Mutant::overlook_handed_wait, "demotion"},
+    {"forget_handed_wait", Mutant::forget_handed_wait, "demotion"},
     {"enter_anybodys_stack", Mutant::enter_anybodys_stack, "demotion"},
     {"gate_after_bit", Mutant::gate_after_bit, "demotion"},
     {"forget_wake_in_park", Mutant::forget_wake_in_park, "demotion"},
     {"park_twice", Mutant::park_twice, "demotion"},
-    {"preempted_goes_first", Mutant::preempted_goes_first, "demotion"},
     {"clear_request_late", Mutant::clear_request_late, "demotion"},
     {"steal_pinned", Mutant::steal_pinned, "demotion"},
 };
@@ -215,8 +214,8 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {wake_model(),   summary_model(), park_model(),
-                                         steal_model(),  join_model(),    stay_model(),
+  static const std::vector<Model> all = {wake_model(),    summary_model(), park_model(),
+                                         steal_model(),   join_model(),    stay_model(),
                                          handoff_model(), demotion_model()};
   return all;
 }

@@ -3,9 +3,9 @@
 
 #include <cstring>
 
+#include "exec/names.hpp"
 #include "machine/frame_heap.hpp"
 #include "machine/stack_pool.hpp"
-#include "exec/names.hpp"
 #include "sched/monitor.hpp"
 #include "sched/runtime_core.hpp"
 #include "trace/log.hpp"
