@@ -47,7 +47,6 @@ enum class Mutant : std::uint8_t {
   keep_old_charge,       // a worker that was taken over still asks the thread that has lost it
   mail_before_move,      // the thread that loses its worker is told before all has moved
   forget_to_move_bit,    // a preempted task moves to the refuge without its ready bit
-  forget_handed_wait,    // a stack whose task somebody has claimed for it moves without its bit
   enter_anybodys_stack,  // whoever claims a task that waits on its stack runs that stack
   gate_after_bit,        // the claim of a waiting task is noted after its stack was made ready
   forget_wake_in_park,   // a wake that comes while a stack is parked is forgotten

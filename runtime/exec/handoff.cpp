@@ -126,7 +126,7 @@ void ExecutorRuntime::move_out(Executor& executor, ExecutorRuntime& refuge) noex
     if (!planted(Mutant::forget_to_move_bit)) notify(slot);
   } else if (handed) {
     executor.gate.ready.store(1, std::memory_order_release);  // M12
-    if (!planted(Mutant::forget_handed_wait)) notify(slot);
+    notify(slot);
   } else if (executor.task->state.pause()) {
     notify(*executor.task);
   }

@@ -33,7 +33,6 @@ constexpr NamedMutant kMutants[] = {
     {"keep_old_charge", Mutant::keep_old_charge, "demotion"},
     {"mail_before_move", Mutant::mail_before_move, "demotion"},
     {"forget_to_move_bit", Mutant::forget_to_move_bit, "demotion"},
-    {"forget_handed_wait", Mutant::forget_handed_wait, "demotion"},
     {"enter_anybodys_stack", Mutant::enter_anybodys_stack, "demotion"},
     {"gate_after_bit", Mutant::gate_after_bit, "demotion"},
     {"forget_wake_in_park", Mutant::forget_wake_in_park, "demotion"},
