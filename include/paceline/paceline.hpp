@@ -13,6 +13,7 @@
 #include <paceline/task.hpp>
 #include <paceline/this_task.hpp>
 #include <paceline/time.hpp>
+#include <paceline/topology.hpp>
 #include <paceline/version.hpp>
 #include <paceline/waker.hpp>
 #include <paceline/when_all.hpp>
