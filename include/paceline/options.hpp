@@ -14,6 +14,7 @@
 
 #include <paceline/detail/stop_token_option.hpp>
 #include <paceline/qos.hpp>
+#include <paceline/topology.hpp>
 
 namespace paceline {
 
@@ -42,6 +43,12 @@ struct runtime_options {
   /// Bind each worker to one core. Applied when there are no more workers than usable cores; where
   /// the system refuses, the runtime says so once in its log and runs unpinned.
   bool pin = true;
+
+  /// The machine to run on, one worker for each of its cores unless `workers` says otherwise. Of
+  /// another machine than this one the workers are virtual: as many threads as that machine has
+  /// cores, near and far as there, bound to nothing. Default: this machine, topology::detect();
+  /// where that fails, the runtime says so once in its log and takes all usable cores as alike.
+  std::optional<paceline::topology> topology = std::nullopt;
 
   /// Prefix of the worker threads' names ("<name>/<index>"), up to 255 bytes; the system shows
   /// the first 15 bytes or so.
@@ -85,6 +92,12 @@ struct spawn_options {
 
   /// Name for dumps, logs and reports, up to 255 bytes; copied when the task is spawned.
   std::string_view name = {};
+
+  /// The cores whose workers may run this task, by worker index. The least loaded of them is chosen
+  /// when the task is spawned and runs every poll of it, as if it were `core`. Cores without a
+  /// worker do not count; if none is left, or `core` is not among them, std::invalid_argument.
+  /// Default: any worker.
+  std::optional<paceline::affinity> affinity = std::nullopt;
 
   /// Index of the worker that runs every poll of this task (0..workers-1, as reported by
   /// this_task::worker()). Such a task is never stolen. Default: any worker.

@@ -37,6 +37,7 @@ struct runtime_stats {
   std::vector<worker_stats> workers;   ///< by worker index
   std::uint64_t live = 0;              ///< tasks spawned and not yet completed
   std::size_t pinned_workers = 0;      ///< workers bound to a core
+  std::uint64_t class_refusals = 0;    ///< times the system refused a worker's scheduling class
   std::uint64_t handoffs = 0;          ///< workers that changed their thread
   std::uint64_t handoffs_refused = 0;  ///< of those that were to: no thread, or too late
   std::uint64_t spare_threads = 0;     ///< started for that so far

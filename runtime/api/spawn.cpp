@@ -182,6 +182,17 @@ void check_options(const spawn_options& options, const RuntimeCore& target) {
         fmt::format("spawn_options.core is {}, but the runtime has {} workers, 0 to {}",
                     *options.core, target.worker_count(), target.worker_count() - 1));
   }
+  if (!options.affinity) return;
+  if (options.affinity->cores().front() >= target.worker_count()) {
+    throw std::invalid_argument(fmt::format(
+        "spawn_options.affinity begins with core {}, but the runtime has {} workers, 0 "
+        "to {}",
+        options.affinity->cores().front(), target.worker_count(), target.worker_count() - 1));
+  }
+  if (options.core && !options.affinity->contains(*options.core)) {
+    throw std::invalid_argument(fmt::format(
+        "spawn_options.core is {}, which spawn_options.affinity leaves out", *options.core));
+  }
 }
 
 [[noreturn]] void throw_stopped() {
@@ -215,10 +226,13 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
     target = &runtime->worker().core();
   }
   target->require_same_process("spawn");
-  const std::optional<std::size_t> asked = options != nullptr ? options->core : std::nullopt;
+  std::optional<std::size_t> asked = options != nullptr ? options->core : std::nullopt;
   const unsigned qos_class =
       core::class_for(options != nullptr ? options->qos : std::nullopt, runtime.get());
   if (options != nullptr) check_options(*options, *target);
+  if (options != nullptr && options->affinity && !asked) {
+    asked = target->emptiest_of(options->affinity->cores());
+  }
   // A thread that has lost its worker spawns like one from outside.
   const bool inside = runtime && !runtime->apart() && &runtime->worker().core() == target;
   if (inside && target->stopping()) throw_stopped();

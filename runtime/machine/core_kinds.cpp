@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <stdexcept>
+#include <tuple>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -95,14 +96,16 @@ bool same_kind(const Merged& group, const KindClue& clue) {
 }
 
 std::vector<Merged> merge(std::vector<KindClue> clues) {
+  std::erase_if(clues, [](const KindClue& clue) { return clue.cpus.empty(); });
   // Fastest first, so that a group begins with its extreme and jitter cannot add up along a row.
-  std::stable_sort(clues.begin(), clues.end(), [](const KindClue& a, const KindClue& b) {
-    return std::pair(a.capacity.value_or(0), a.clock_max.value_or(0)) >
-           std::pair(b.capacity.value_or(0), b.clock_max.value_or(0));
+  std::sort(clues.begin(), clues.end(), [](const KindClue& a, const KindClue& b) {
+    const auto key = [](const KindClue& c) {
+      return std::tuple(~c.capacity.value_or(0), ~c.clock_max.value_or(0), c.cpus.front());
+    };
+    return key(a) < key(b);
   });
   std::vector<Merged> groups;
   for (KindClue& clue : clues) {
-    if (clue.cpus.empty()) continue;
     const auto group = std::find_if(groups.begin(), groups.end(),
                                     [&](const Merged& known) { return same_kind(known, clue); });
     if (group != groups.end()) {
@@ -133,9 +136,12 @@ bool distinct_efficiencies(const std::vector<Merged>& groups) {
 /// The speeds of the groups, each with what it rests on, fastest first; and `groups` in that order.
 std::vector<std::pair<unsigned, topology::origin>> speeds(std::vector<Merged>& groups) {
   using Origin = topology::origin;
+  // Fastest first; equals by their lowest CPU.
   const auto sort_by = [&](auto key) {
-    std::stable_sort(groups.begin(), groups.end(),
-                     [&](const Merged& a, const Merged& b) { return key(a) > key(b); });
+    std::sort(groups.begin(), groups.end(), [&](const Merged& a, const Merged& b) {
+      if (key(a) != key(b)) return key(a) > key(b);
+      return a.clue.cpus.front() < b.clue.cpus.front();
+    });
   };
   std::vector<std::pair<unsigned, Origin>> found;
   if (groups.size() == 1) return {{kFullCapacity, Origin::none}};
@@ -204,7 +210,7 @@ SettledKinds settle_kinds(std::vector<KindClue> clues) {
   std::vector<Merged> groups = merge(std::move(clues));
   SettledKinds settled;
   if (groups.empty()) return settled;
-  std::stable_sort(groups.begin(), groups.end(), [](const Merged& a, const Merged& b) {
+  std::sort(groups.begin(), groups.end(), [](const Merged& a, const Merged& b) {
     return a.clue.cpus.front() < b.clue.cpus.front();
   });
   const auto speed = speeds(groups);

@@ -214,6 +214,45 @@ void want_prompt_wakeups() noexcept {
 #endif
 }
 
+int set_thread_class(const ThreadClass& wanted) noexcept {
+#ifdef SYS_sched_setattr
+  // sched_setattr(2), with the utilisation clamps of Linux 5.3. The system's headers may not know
+  // the structure yet, or know it under the same name.
+  struct Attributes {
+    std::uint32_t size = sizeof(Attributes);
+    std::uint32_t policy = SCHED_OTHER;
+    std::uint64_t flags = 0;
+    std::int32_t nice = 0;
+    std::uint32_t priority = 0;
+    std::uint64_t runtime = 0, deadline = 0, period = 0;
+    std::uint32_t util_min = 0, util_max = 0;
+  };
+  static_assert(sizeof(Attributes) == 56, "SCHED_ATTR_SIZE_VER1");
+  constexpr std::uint64_t kKeepPolicy = 0x08, kKeepParameters = 0x10, kClampBoth = 0x60;
+  int error = 0;
+  const auto set = [&error](const Attributes& attributes) noexcept {
+    if (::syscall(SYS_sched_setattr, 0, &attributes, 0) != 0 && error == 0) error = errno;
+  };
+  Attributes clamps;
+  clamps.flags = kKeepPolicy | kKeepParameters | kClampBoth;
+  clamps.util_min = wanted.util_min;
+  clamps.util_max = wanted.util_max;
+  set(clamps);
+  // Only between NORMAL and BATCH: a policy that the user chose for the process stays.
+  const int policy = ::sched_getscheduler(0);
+  if (policy == (wanted.batch ? SCHED_OTHER : SCHED_BATCH)) {
+    Attributes change;  // the policy is one of the parameters: they cannot be kept
+    change.nice = ::getpriority(PRIO_PROCESS, 0);
+    change.policy = wanted.batch ? SCHED_BATCH : SCHED_OTHER;
+    set(change);
+  }
+  return error;
+#else
+  static_cast<void>(wanted);
+  return ENOSYS;
+#endif
+}
+
 void want_precise_timers() noexcept { ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
 
 int pin_this_thread(int cpu) noexcept {

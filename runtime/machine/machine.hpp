@@ -17,6 +17,7 @@
 #include "base/atomic.hpp"
 #include "base/mutex.hpp"
 #include "base/time.hpp"
+#include "machine/thread_class.hpp"
 
 namespace paceline::core {
 class FrameHeap;
@@ -115,6 +116,9 @@ void want_precise_timers() noexcept;
 void want_prompt_wakeups() noexcept;
 /// Binds the calling thread to one CPU. Returns 0 or an errno.
 int pin_this_thread(int cpu) noexcept;
+/// Asks the system to treat the calling thread as `wanted` says. Returns 0 or an errno; what could
+/// be had is kept.
+int set_thread_class(const ThreadClass& wanted) noexcept;
 
 // --- what there is ---
 
@@ -122,9 +126,6 @@ int pin_this_thread(int cpu) noexcept;
 std::vector<int> usable_cpus();
 /// CPUs' worth of time the cgroup grants, if it is limited.
 std::optional<double> cpu_quota();
-/// How far apart two CPUs are: 0 same core, then growing with each shared level lost. From hwloc;
-/// all equal where it knows nothing. `distance[i][j]` for indices of `cpus`.
-std::vector<std::vector<unsigned>> cpu_distances(const std::vector<int>& cpus);
 /// The CPU the caller runs on at this moment; -1: not known. Signal-safe.
 int current_cpu() noexcept;
 std::size_t page_size() noexcept;

@@ -46,12 +46,12 @@ std::vector<unsigned> cpus_of(const topology& machine, const topology::cluster& 
   return cpus;
 }
 
-std::string headline(const topology& machine) {
+std::string counts(const topology& machine) {
   return fmt::format(
-      "{}: {} in {}, {}, {}, {}; kinds from: {}", machine.description(),
-      many(machine.cores().size(), "processor"), many(physical_cores(machine), "core"),
-      many(machine.clusters().size(), "cluster"), many(machine.kinds().size(), "kind"),
-      many(machine.nodes().size(), "memory node"), to_string(machine.kinds_from()));
+      "{} in {}, {}, {}, {}; kinds from: {}", many(machine.cores().size(), "processor"),
+      many(physical_cores(machine), "core"), many(machine.clusters().size(), "cluster"),
+      many(machine.kinds().size(), "kind"), many(machine.nodes().size(), "memory node"),
+      to_string(machine.kinds_from()));
 }
 
 // --- the picture ---
@@ -62,8 +62,9 @@ constexpr unsigned kWidth = 960;
 constexpr unsigned kGap = 10;
 constexpr unsigned kCell = 34;  // a processor
 constexpr unsigned kCellHeight = 26;
-constexpr unsigned kTitle = 20;      // a line of text
-constexpr unsigned kCellsInRow = 8;  // of one cluster
+constexpr unsigned kTitle = 20;         // a line of text
+constexpr std::size_t kMostName = 110;  // letters of it fit
+constexpr unsigned kCellsInRow = 8;     // of one cluster
 
 struct Colour {
   const char* fill;
@@ -103,8 +104,12 @@ class Picture {
   explicit Picture(const topology& machine) : machine_(machine) {}
 
   std::string draw() {
-    text(kGap, kTitle, 15, headline(machine_));
-    unsigned y = kTitle + kGap + legend(kTitle + kGap);
+    std::string_view name = machine_.description();
+    if (name.size() > kMostName) name.remove_prefix(name.size() - kMostName);  // a long path's end
+    text(kGap, kTitle, 15, name);
+    text(kGap, 2 * kTitle, 13, counts(machine_));
+    unsigned y = 2 * kTitle + kGap;
+    y += legend(y);
     for (unsigned node = 0; node < machine_.nodes().size(); ++node) y += draw_node(node, y) + kGap;
     for (const auto& [what, numbers] :
          {std::pair("switched off", machine_.offline_cpus()),
@@ -220,7 +225,7 @@ class Picture {
 }  // namespace
 
 std::string topology::to_table() const {
-  std::string out = headline(*this) + "\n\n";
+  std::string out = fmt::format("{}: {}\n\n", description(), counts(*this));
   out += fmt::format("{:<8} {:>10} {:>9} {:>5}  {}\n", "kind", "processors", "capacity", "rank",
                      "capacity from");
   for (const kind& one : kinds()) {

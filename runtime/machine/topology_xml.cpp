@@ -3,6 +3,7 @@
 // as they nest and allocates what their numbers ask for.
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <stdexcept>
 
 #include <spdlog/fmt/fmt.h>
@@ -79,7 +80,7 @@ class Check {
     const std::string_view name = text_.substr(open + 1, at - open - 1);
     if (name == "topology" || name == "root") topology_seen_ = true;
     attributes_.clear();
-    type_ = {};
+    type_ = number_ = {};
     for (;;) {
       at = text_.find_first_not_of(" \t\r\n", at);
       if (at == std::string_view::npos) refuse("ends in the middle");
@@ -107,6 +108,7 @@ class Check {
     value(name, text);
     attributes_.push_back(name);
     if (name == "type") type_ = text;
+    if (name == "os_index") number_ = text;
     return end + 1;
   }
 
@@ -115,7 +117,10 @@ class Check {
   }
 
   /// What holds processors or memory says which; hwloc takes that for granted.
-  void check_object() const {
+  void check_object() {
+    if ((type_ == "Machine") != (depth_ == 1)) {
+      refuse("does not hold one Machine with everything in it");
+    }
     const bool device =
         type_ == "Misc" || type_ == "Bridge" || type_ == "PCIDev" || type_ == "OSDev";
     if (device) return;
@@ -124,8 +129,10 @@ class Check {
       if (!has(set))
         refuse(fmt::format("has an object of type '{}' without {}", type_.substr(0, 40), set));
     }
-    if ((type_ == "PU" || type_ == "NUMANode") && !has("os_index")) {
-      refuse(fmt::format("has a {} without os_index", type_));
+    if (type_ != "PU" && type_ != "NUMANode") return;
+    if (!has("os_index")) refuse(fmt::format("has a {} without os_index", type_));
+    if (!(type_ == "PU" ? pus_ : nodes_).insert(number_).second) {
+      refuse(fmt::format("has {} {} twice", type_, number_));
     }
   }
 
@@ -161,7 +168,8 @@ class Check {
   std::size_t tags_ = 0;
   bool topology_seen_ = false;
   std::vector<std::string_view> attributes_;  // of the element at hand
-  std::string_view type_;                     // of the object at hand
+  std::string_view type_, number_;            // of the object at hand
+  std::set<std::string_view> pus_, nodes_;    // by number
 };
 
 }  // namespace

@@ -68,6 +68,23 @@ Seat& RuntimeCore::emptiest(int taken_cpu) noexcept {
   return *seats_[best];
 }
 
+std::size_t RuntimeCore::emptiest_of(std::span<const std::size_t> workers) const noexcept {
+  std::size_t best = workers.front();
+  Nanos least = kForever;
+  // In turn, so that equals share.
+  const std::size_t first = machine::this_thread().place_turn++ % workers.size();
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    const std::size_t at = workers[(first + i) % workers.size()];
+    if (at >= plan_.workers) continue;
+    const Nanos wait = expected_wait(*seats_[at], -1);
+    if (wait < least) {
+      least = wait;
+      best = at;
+    }
+  }
+  return best;
+}
+
 /// How long a task sent there would wait for its first poll.
 Nanos RuntimeCore::expected_wait(const Seat& seat, int taken_cpu) noexcept {
   const bool taken = taken_cpu >= 0 && seat.cpu.load(std::memory_order_relaxed) == taken_cpu;

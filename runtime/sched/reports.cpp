@@ -79,6 +79,7 @@ runtime_stats RuntimeCore::stats() const {
   }
   all.total.spawned += value(outside_spawned_) - forgotten;
   all.total.unhandled = value(unhandled_);
+  all.class_refusals = thread_classes_.refusals();
   all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
   return all;
 }

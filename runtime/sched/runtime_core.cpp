@@ -16,6 +16,7 @@
 #include "machine/frame_heap.hpp"
 #include "machine/sanitizer.hpp"
 #include "machine/stack_pool.hpp"
+#include "machine/topology_data.hpp"
 #include "sched/seats.hpp"
 #include "trace/log.hpp"
 
@@ -119,10 +120,37 @@ WorkerPlan plan_workers(std::size_t asked, bool pin, std::vector<int> usable, do
   return plan;
 }
 
+WorkerPlan plan_for(const runtime_options& options, const topology& machine) {
+  std::vector<int> cpus;
+  for (const topology::core& core : machine.cores()) cpus.push_back(static_cast<int>(core.cpu));
+  if (!machine.is_this_machine()) return plan_workers(options.workers, false, std::move(cpus), 0);
+  return plan_workers(options.workers, options.pin, std::move(cpus),
+                      machine::cpu_quota().value_or(0));
+}
+
+namespace {
+
+topology machine_for(const runtime_options& options) {
+  if (options.topology) return *options.topology;
+  try {
+    return topology::detect();
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    log::write(log::Level::warn,
+               fmt::format("runtime '{}': cannot tell the machine's cores apart and takes them as "
+                           "alike ({})",
+                           options.name, error.what()));
+    return machine::homogeneous(machine::usable_cpus());
+  }
+}
+
+}  // namespace
+
 RuntimeCore::RuntimeCore(runtime_options options)
     : options_(checked(std::move(options))),
-      plan_(plan_workers(options_.workers, options_.pin, machine::usable_cpus(),
-                         machine::cpu_quota().value_or(0))),
+      machine_(machine_for(options_)),
+      plan_(plan_for(options_, machine_)),
       fork_generation_(prepare_for_forks()),
       id_([] {
         LockGuard lock(registry_lock);
@@ -149,8 +177,10 @@ void RuntimeCore::start_workers() {
   hub_ = acquire_hub(count);
   std::size_t started = 0;
   try {
-    std::vector<std::vector<unsigned>> distance(count, std::vector<unsigned>(count, 0));
-    if (plan_.pin) distance = machine::cpu_distances(plan_.cpus);
+    // Workers that the system moves about are near to nobody.
+    const bool placed = plan_.pin || !machine_.is_this_machine();
+    const std::size_t cores = machine_.cores().size();
+    std::vector<unsigned> distance(count, 0);
     surroundings_.stopping = &stopping_;
     surroundings_.sleepers = &hub_->sleepers;
     surroundings_.help_wanted = &core::help_wanted;
@@ -168,12 +198,14 @@ void RuntimeCore::start_workers() {
       Worker::Plan plan;
       plan.index = i;
       plan.cpu = plan_.pin ? plan_.cpus[i] : -1;
+      if (plan_.pin) plan.thread_class = machine::class_of_core(machine_, i);
+      for (unsigned v = 0; placed && v < count; ++v) {
+        distance[v] = machine_.distance(i % cores, v % cores);
+      }
       plan.stack_bytes = options_.stack_size;
       for (unsigned step = 1; step < count; ++step) plan.victims.push_back((i + step) % count);
       // Nearest first; among equals the next index first, so that thieves spread.
-      const auto rank = [&](unsigned v) {
-        return std::pair(distance[i][v], (v + count - i) % count);
-      };
+      const auto rank = [&](unsigned v) { return std::pair(distance[v], (v + count - i) % count); };
       std::sort(plan.victims.begin(), plan.victims.end(),
                 [&](unsigned a, unsigned b) { return rank(a) < rank(b); });
       workers_.push_back(
@@ -212,7 +244,9 @@ void RuntimeCore::start_workers() {
   if (log::enabled(log::Level::info)) {
     log::write(log::Level::info,
                fmt::format("runtime {} '{}' started: {} workers, {}", id_, options_.name, count,
-                           plan_.pin ? "one per core" : "not bound to cores"));
+                           plan_.pin                    ? "one per core"
+                           : machine_.is_this_machine() ? "not bound to cores"
+                                                        : "virtual cores"));
   }
 }
 

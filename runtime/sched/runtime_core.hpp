@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include "base/mutex.hpp"
 #include "base/time.hpp"
 #include "machine/machine.hpp"
+#include "machine/thread_class.hpp"
 #include "sched/crew.hpp"
 #include "sched/idle.hpp"
 #include "sched/monitor.hpp"
@@ -42,6 +44,10 @@ struct WorkerPlan {
 /// Workers are bound only if there is one per usable core: a smaller set bound to the first cores
 /// would collide with every other process that does the same.
 WorkerPlan plan_workers(std::size_t asked, bool pin, std::vector<int> usable, double quota);
+
+/// The workers of a machine: plan_workers for this one; for another one virtual workers, never
+/// bound, whatever mask and quota say.
+WorkerPlan plan_for(const runtime_options& options, const topology& machine);
 
 class RuntimeCore {
  public:
@@ -75,6 +81,8 @@ class RuntimeCore {
   /// The least loaded seat of those looked at; one whose worker is bound to `taken_cpu` counts as
   /// unable to run for a while (-1: none). Any thread.
   Seat& emptiest(int taken_cpu = -1) noexcept;
+  /// The index of the least loaded worker among these, which hold one at least. Any thread.
+  std::size_t emptiest_of(std::span<const std::size_t> workers) const noexcept;
 
   void request_stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }  // M17
@@ -90,6 +98,9 @@ class RuntimeCore {
 
   Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
   std::size_t worker_count() const noexcept { return plan_.workers; }
+  /// The machine whose core i, or i modulo its cores, worker i is.
+  const topology& machine() const noexcept { return machine_; }
+  machine::ThreadClasses& thread_classes() noexcept { return thread_classes_; }
   Hub& hub() noexcept { return *hub_; }
   std::uint32_t id() const noexcept { return id_; }
   const runtime_options& options() const noexcept { return options_; }
@@ -149,6 +160,7 @@ class RuntimeCore {
   static void thread_body(void* worker) noexcept;
 
   const runtime_options options_;
+  const topology machine_;
   const WorkerPlan plan_;
   const std::uint64_t fork_generation_;
   const std::uint32_t id_;
@@ -160,6 +172,7 @@ class RuntimeCore {
   std::unique_ptr<Monitor> monitor_;
   Surroundings surroundings_;
   Crew crew_{*this};
+  machine::ThreadClasses thread_classes_;
 
   Atomic<bool> stopping_{false};
   Atomic<bool> orphaned_{false};  // destroyed on an own worker: the workers end by themselves

@@ -82,6 +82,7 @@ bool Worker::drive() noexcept {
     if (error == 0) seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
     if (error != 0) core_.note_unpinned(plan_.cpu, error);
   }
+  if (plan_.thread_class) core_.thread_classes().ask(*plan_.thread_class);
   for (;;) {
     // Called to search: do that first, so that nobody waits for a searcher that polls instead.
     if (called_) search();

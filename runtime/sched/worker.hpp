@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "exec/executor_runtime.hpp"
@@ -25,7 +26,8 @@ class Worker {
  public:
   struct Plan {
     unsigned index = 0;
-    int cpu = -1;  // bind to it; -1: do not bind
+    int cpu = -1;                                      // bind to it; -1: do not bind
+    std::optional<machine::ThreadClass> thread_class;  // asked for its thread
     std::size_t stack_bytes = 0;
     std::vector<unsigned> victims;  // the other workers, nearest first
   };

@@ -35,6 +35,7 @@ static_assert(std::is_aggregate_v<runtime_options> && std::is_aggregate_v<spawn_
 runtime_options all_runtime_options() {
   return {.workers = 1,
           .pin = false,
+          .topology = topology::synthetic("1"),
           .name = "names",
           .stack_size = 64 * 1024,
           .on_unhandled = [](std::exception_ptr, std::string_view) {},
@@ -42,7 +43,11 @@ runtime_options all_runtime_options() {
           .shutdown_deadline = 60s};
 }
 spawn_options all_spawn_options(std::stop_token token) {
-  return {.qos = qos::utility, .name = "named", .core = 0, .stop_token = token};
+  return {.qos = qos::utility,
+          .name = "named",
+          .affinity = affinity{0},
+          .core = 0,
+          .stop_token = token};
 }
 
 // Errors are caught as what they are, or as standard exceptions.

@@ -2,6 +2,7 @@
 // spawn_options: name, class, core and stop token; their limits, and their life inside co_await.
 #include "fixtures.hpp"
 
+#include <array>
 #include <limits>
 #include <sstream>
 #include <thread>
@@ -282,4 +283,58 @@ TEST_CASE("a nice value outside its range is refused with a message, and nothing
   rt.spawn(nothing(), {.nice = -20}).join();
   rt.spawn(nothing(), {.nice = 19}).join();
   REQUIRE(rt.stats().total.spawned == 2);
+}
+
+TEST_CASE("statement 56: a task with an affinity never runs outside it, wherever it was spawned") {
+  runtime rt(workers(4));
+  const auto spawner = [](affinity set) -> task<int> {
+    // Spawned from each worker, those outside the set too.
+    int stayed = 0;
+    for (std::size_t i = 0; i < 20; ++i) {
+      spawn_options options;
+      options.affinity = set;
+      join_handle<bool> handle = spawn(
+          [](affinity allowed) -> task<bool> {
+            bool inside = true;
+            for (int poll = 0; poll < 20; ++poll) {
+              inside &= allowed.contains(this_task::worker());
+              co_await yield();
+            }
+            co_return inside;
+          }(set),
+          options);
+      const bool inside = co_await std::move(handle);
+      stayed += inside ? 1 : 0;
+    }
+    co_return stayed;
+  };
+  for (const affinity& set : {affinity{1}, affinity{0, 2}, affinity{1, 2, 3}, affinity{3, 700}}) {
+    for (std::size_t from = 0; from < rt.workers(); ++from) {
+      CHECK(rt.spawn(spawner(set), {.core = from}).join() == 20);
+    }
+  }
+}
+
+TEST_CASE("every task of an affinity runs once, on one of its workers") {
+  runtime rt(workers(3));
+  std::array<std::atomic<int>, 3> runs{};
+  const auto note = [](std::array<std::atomic<int>, 3>& all) -> task<> {
+    ++all[this_task::worker()];
+    co_return;
+  };
+  for (int i = 0; i < 60; ++i) rt.spawn(note(runs), {.affinity = affinity{0, 2}}).join();
+  CHECK(runs[1] == 0);
+  CHECK(runs[0] + runs[2] == 60);
+}
+
+TEST_CASE("statement 55: an affinity without a worker is refused and nothing is spawned") {
+  runtime rt(workers(2));
+  const std::string disjoint =
+      message_of<std::invalid_argument>([&] { rt.spawn(my_name(), {.affinity = affinity{2, 3}}); });
+  CHECK(says(disjoint, "2 workers"));
+  const std::string contradiction = message_of<std::invalid_argument>(
+      [&] { rt.spawn(my_name(), {.affinity = affinity{0}, .core = 1}); });
+  CHECK(says(contradiction, "leaves out"));
+  CHECK(rt.stats().total.spawned == 0);
+  CHECK(rt.spawn(my_name(), {.name = "in", .affinity = affinity{1, 9}}).join() == "in");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves what the runtime believes about cores: numbers from the affinity mask, distances that make
-// sense, a quota that is none or positive, and binding that works or says why not.
+// Proves what the runtime believes about cores: numbers from the affinity mask, a quota that is
+// none or positive, and binding that works or says why not.
 #include <algorithm>
 #include <cerrno>
 #include <set>
@@ -59,27 +59,6 @@ TEST_CASE("binding to a core that does not exist says so and changes nothing") {
   });
   REQUIRE(error == EINVAL);
   REQUIRE(after == before);
-}
-
-TEST_CASE("distances are symmetric, zero to oneself and never zero to another known core") {
-  const std::vector<int> cpus = machine::usable_cpus();
-  const auto distance = machine::cpu_distances(cpus);
-  REQUIRE(distance.size() == cpus.size());
-  for (std::size_t i = 0; i < cpus.size(); ++i) {
-    REQUIRE(distance[i].size() == cpus.size());
-    REQUIRE(distance[i][i] == 0);
-    for (std::size_t j = 0; j < cpus.size(); ++j) {
-      REQUIRE(distance[i][j] == distance[j][i]);
-      if (i != j) REQUIRE(distance[i][j] >= 1);
-    }
-  }
-}
-
-TEST_CASE("cores nobody knows are equally far and do no harm") {
-  REQUIRE(machine::cpu_distances({}).empty());
-  const auto distance = machine::cpu_distances({70'000, 80'000, -1});
-  REQUIRE(distance.size() == 3);
-  for (const auto& row : distance) REQUIRE(row == std::vector<unsigned>(3, 0));
 }
 
 TEST_CASE("the cgroup grants nothing in particular or a positive share") {

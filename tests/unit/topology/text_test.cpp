@@ -91,7 +91,9 @@ TEST_CASE("hwloc's own texts are understood, numbers and all") {
   const topology machine =
       made("numa:2 l3:2 core:2 pu:2(indexes=0,8,1,9,2,10,3,11,4,12,5,13,6,14,7,15)");
   CHECK(machine.clusters().size() == 4);
-  CHECK(machine.cores()[1].cpu == 8);
+  CHECK(machine.cores()[1].cpu == 1);
+  CHECK(machine.cores()[2].cpu == 8);
+  CHECK(machine.cores()[2].sibling == 0);
   CHECK(machine.nodes().size() == 2);
   CHECK(machine.kinds().size() == 1);
 }
