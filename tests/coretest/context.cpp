@@ -189,6 +189,9 @@ void Context::fail(std::string_view kind, std::string_view code, const std::stri
 
 LiveRuntime::LiveRuntime(Context& context, paceline::runtime_options options) : context_(context) {
   if (options.workers == 0) options.workers = context.settings().workers;
+  if (const std::string& machine = context.settings().topology; !machine.empty()) {
+    options.topology = paceline::topology::from_file_or_text(machine);
+  }
   // The runtime itself owns no descriptor, so this sabotage is ours: a start-up that leaks one.
   if (paceline::core::planted(Mutant::leak_descriptor)) {
     [[maybe_unused]] const int leaked = ::open("/dev/null", O_RDONLY | O_CLOEXEC);

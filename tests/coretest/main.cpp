@@ -7,6 +7,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <paceline/topology.hpp>
 #include <paceline/version.hpp>
 
 #include "child.hpp"
@@ -28,6 +29,19 @@ int list_scenarios() {
   return kPassed;
 }
 
+int show_topology(const Options& options) {
+  using paceline::topology;
+  try {
+    const topology machine = options.topology.empty()
+                                 ? topology::detect()
+                                 : topology::from_file_or_text(options.topology);
+    std::fputs(machine.to_table().c_str(), stdout);
+  } catch (const std::exception& error) {
+    throw UsageError(error.what());
+  }
+  return kPassed;
+}
+
 int run(int argc, char** argv) {
   const Options options = parse_options(argc, argv);
   switch (options.mode) {
@@ -36,6 +50,7 @@ int run(int argc, char** argv) {
       std::puts(fmt::format("coretest {}", paceline::library_version()).c_str());
       return kPassed;
     case Options::Mode::list: return list_scenarios();
+    case Options::Mode::show_topology: return show_topology(options);
     case Options::Mode::child:
       return run_in_child(from_replay(options.replay), options.wire, options.control);
     case Options::Mode::prove: return run_prove(options);

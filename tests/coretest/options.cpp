@@ -34,7 +34,8 @@ void reject_contradictions(const Options& o, bool number_given) {
     if (both) throw UsageError(message);
   };
   const bool chooses = o.all || o.quick || !o.scenarios.empty();
-  const bool sizes = o.duration_s || o.iterations != 0 || o.tasks != 0 || o.workers != 0;
+  const bool sizes =
+      o.duration_s || o.iterations != 0 || o.tasks != 0 || o.workers != 0 || !o.topology.empty();
   reject(o.all && !o.scenarios.empty(), "--all and --scenario contradict each other; give one");
   reject(!o.list_file.empty() && chooses,
          "--list-file names its scenarios itself; drop --scenario, --all, --quick");
@@ -89,6 +90,11 @@ Options parse_options(int argc, const char* const* argv) {
       o.seeds = parse_number(arg, value(), 1, 1'000'000);
     } else if (arg == "--workers") {
       o.workers = static_cast<unsigned>(parse_number(arg, value(), 1, 1024));
+    } else if (arg == "--topology") {
+      o.topology = value();
+      if (o.topology.empty()) throw UsageError("--topology takes a file or a text like 4P+4E");
+    } else if (arg == "--show-topology") {
+      o.mode = Mode::show_topology;
     } else if (arg == "--duration") {
       o.duration_s = parse_seconds(arg, value());
     } else if (arg == "--iterations") {
@@ -147,12 +153,14 @@ coretest --all [--quick]              run all of them; --quick takes about a min
 coretest --list-file FILE             run the scenarios of FILE, lines of "NAME VERDICT"
 coretest --replay STRING              run again what a failure printed
 coretest --prove                      plant mistakes in the runtime; each must be caught
-coretest --list | --help | --version
+coretest --list | --help | --version | --show-topology
 
   --seed S         64-bit seed of all chance, 0x... or decimal (default: from the clock)
   --seeds N        repeat with N successive seeds; ends at the first that fails
   --keep-going     with --seeds or --prove: go on after a failure
-  --workers N      worker threads (default: one per usable core; under chaos 1 to 8 by seed)
+  --workers N      worker threads (default: one per core; under chaos 1 to 8 by seed)
+  --topology T     run on the virtual cores of another machine: a file of hwloc (.xml) or a text like
+                   4P+4E or 2x20x2; also what --show-topology shows
   --duration S     seconds per run (default: 60 with --all, 6 with --quick, else 10)
   --iterations N   rounds per run instead of a duration
   --tasks N        size of a round (default: each scenario's own)

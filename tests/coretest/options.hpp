@@ -19,6 +19,7 @@ struct Options {
     list,
     help,
     version,
+    show_topology,
     child,  // hidden: one run, started by ourselves
   };
 
@@ -33,6 +34,7 @@ struct Options {
   std::optional<std::uint64_t> seed;
   std::uint64_t seeds = 1;
   unsigned workers = 0;
+  std::string topology;  // a file or a text; empty: this machine
   std::optional<double> duration_s;
   std::uint64_t iterations = 0;
   std::uint64_t tasks = 0;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include <spdlog/fmt/fmt.h>
+#include <paceline/topology.hpp>
 
 #include "clock.hpp"
 #include "process.hpp"
@@ -47,6 +48,7 @@ Settings settings_for(const Options& o, const Scenario& scenario, std::uint64_t 
   s.seed = split(seed, static_cast<std::uint64_t>(scenario.id[1] - '0') * 10 +
                            static_cast<std::uint64_t>(scenario.id[2] - '0'));
   s.workers = o.workers;
+  s.topology = o.topology;
   s.duration_s = duration_of(o);
   s.iterations = o.iterations;
   s.tasks = o.tasks;
@@ -60,6 +62,7 @@ Settings classic_settings(const Options& o, std::uint64_t seed) {
   s.scenario = "sleepers";
   s.seed = seed;
   s.workers = o.workers;
+  s.topology = o.topology;
   s.tasks = o.sleepers;
   s.chaos = o.chaos;
   s.classic = true;
@@ -111,6 +114,16 @@ void apply_expectation(RunResult& result, const std::string& expected) {
                               result.reason.empty() ? "" : ": ", result.reason);
 }
 
+/// Throws UsageError.
+void require_topology(const std::string& text) {
+  if (text.empty()) return;
+  try {
+    paceline::topology::from_file_or_text(text);
+  } catch (const std::exception& error) {
+    throw UsageError(fmt::format("--topology: {}", error.what()));
+  }
+}
+
 }  // namespace
 
 double default_timeout_s() noexcept { return kSanitized ? 120 : 20; }
@@ -156,7 +169,10 @@ int run_session(const Options& o) {
   std::map<std::string, std::string> expected;
   if (!o.list_file.empty()) expected = read_list_file(o.list_file);
   for (const auto& runs : plan) {
-    for (const Settings& s : runs) program_for(s.parks);
+    for (const Settings& s : runs) {
+      program_for(s.parks);
+      require_topology(s.topology);
+    }
   }
   Report report(o.json_file, {seed, o.chaos, o.argv});
   const bool classic = o.mode == Options::Mode::classic;

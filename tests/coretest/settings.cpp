@@ -64,6 +64,30 @@ Sabotage parse_sabotage(std::string_view text) {
   return sabotage;
 }
 
+/// The parts of a replay string are separated by commas: they are written as %2c inside.
+std::string without_commas(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == ',' || c == '%') {
+      safe += c == ',' ? "%2c" : "%25";
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
+}
+
+std::string with_commas(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view code = text.substr(i, 3);
+    const bool coded = code == "%2c" || code == "%25";
+    plain += code == "%2c" ? ',' : text[i];
+    if (coded) i += 2;
+  }
+  return plain;
+}
+
 }  // namespace
 
 std::string_view to_string(Chaos chaos) noexcept { return name_in(kChaos, chaos); }
@@ -112,6 +136,7 @@ Chaos parse_chaos(std::string_view text) { return parse_word("--chaos", text, kC
 std::string to_replay(const Settings& s) {
   std::string text = fmt::format("{},seed={:#x}", s.scenario, s.seed);
   if (s.workers != 0) text += fmt::format(",workers={}", s.workers);
+  if (!s.topology.empty()) text += fmt::format(",topology={}", without_commas(s.topology));
   if (s.duration_s != 0) text += fmt::format(",duration={}", s.duration_s);
   if (s.iterations != 0) text += fmt::format(",iterations={}", s.iterations);
   if (s.tasks != 0) text += fmt::format(",tasks={}", s.tasks);
@@ -145,6 +170,8 @@ Settings from_replay(std::string_view text) {
       s.seed = parse_seed("seed", value);
     } else if (key == "workers") {
       s.workers = static_cast<unsigned>(parse_number("workers", value, 1, 1024));
+    } else if (key == "topology") {
+      s.topology = with_commas(value);
     } else if (key == "duration") {
       s.duration_s = parse_seconds("duration", value);
     } else if (key == "iterations") {

@@ -42,7 +42,8 @@ struct Sabotage {
 struct Settings {
   std::string scenario;
   std::uint64_t seed = 1;
-  unsigned workers = 0;          // 0: one per usable core
+  unsigned workers = 0;          // 0: one per core
+  std::string topology;          // of virtual cores, a file or a text; empty: this machine
   double duration_s = 0;         // 0: not bounded by time
   std::uint64_t iterations = 0;  // rounds; 0: not bounded by number
   std::uint64_t tasks = 0;       // size of a round; 0: the scenario's own
