@@ -123,6 +123,20 @@ def a_replay_runs_the_same_again():
         check(part in text.split(","), f"the replay string has {part}: {text}")
 
 
+def another_machine_is_shown_and_run_on():
+    shown = run("--show-topology", "--topology", "4P+4E")
+    check(shown.returncode == 0 and shown.stdout.startswith("4P+4E: 8 processors"),
+          f"--show-topology shows it: {shown.stdout}{shown.stderr}")
+    check(run("--show-topology").stdout.startswith("this machine: "), "and this machine")
+    machine = "package:2 core:2 pu:1(indexes=0,2,1,3)"
+    run_there = expect_code(0, "coretest pass. 1 runs", "--scenario", "fork-join", "--topology",
+                            machine, "--duration", "0.2", "--timeout", "100")[1][1]
+    text = run_there["replay"].removeprefix("coretest --replay ")
+    check("topology=package:2 core:2 pu:1(indexes=0%2c2%2c1%2c3)" in text,
+          f"the replay string has the machine: {text}")
+    expect_code(0, "coretest pass. 1 runs", "--replay", text, "--timeout", "100")
+
+
 def every_verdict_has_its_code():
     expect_code(0, "coretest pass. 2 sleepers", "2", "--timeout", "100")
     ended, records = expect_code(1, "coretest FAIL 1/1.", "--timeout", "100", "--replay",
@@ -227,6 +241,7 @@ the_list_has_every_scenario()
 a_wrong_command_line_ends_with_2()
 header = run_with_report("--scenario", "fork-join", "--duration", "0.1", "--timeout", "100")[1][0]
 a_replay_runs_the_same_again()
+another_machine_is_shown_and_run_on()
 every_verdict_has_its_code()
 an_unreached_goal_ends_with_7(header["sanitizer"] != "none")
 a_hang_ends_with_4_and_shows_the_runtime()
