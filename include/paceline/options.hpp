@@ -71,6 +71,12 @@ struct runtime_options {
   /// finishes its run beside it. Not if the system itself does not let it run.
   std::chrono::nanoseconds handoff_after = std::chrono::milliseconds(10);
 
+  /// Only for preemption_mode::automatic: the signal that preempts tasks in an async_region. 0: the
+  /// usual one (SIGURG), claimed when the first region opens; if the application has a handler for
+  /// it by then, regions do nothing, and the log says so once. -1: none. Else its number: refused
+  /// (std::invalid_argument) if the application has a handler for it or it cannot be caught.
+  int async_signal = 0;
+
   /// How many tasks may be parked in the middle of their run on one worker, 1..65536; at the limit
   /// they are not preempted any more. Each holds a stack. Tasks that wait in await_here() do not
   /// count.

@@ -2,6 +2,7 @@
 // Paceline: a work-stealing coroutine runtime. This header includes every non-optional part.
 #pragma once
 
+#include <paceline/async_region.hpp>
 #include <paceline/error.hpp>
 #include <paceline/options.hpp>
 #include <paceline/preempt.hpp>

@@ -25,10 +25,19 @@ struct worker_stats {
   std::uint64_t demotions_safepoint = 0;  ///< of these, honoured: the executor became weak
   std::uint64_t refused_cap = 0;          ///< of these, refused: runtime_options::max_weak reached
   std::uint64_t refused_memory = 0;       ///< of these, refused: no stack could be had
-  std::uint64_t stack_waits = 0;          ///< times a call stack was parked by await_here()
-  std::uint64_t weak_live = 0;            ///< executors parked now
-  std::uint64_t weak_peak = 0;            ///< most at a time (total: sum of the workers' peaks)
-  std::uint64_t unhandled = 0;            ///< exceptions that went to on_unhandled
+  std::uint64_t demotions_async = 0;      ///< executors that became weak by a signal
+  std::uint64_t signals_sent = 0;         ///< each was honoured (above) or refused, by gate:
+  std::uint64_t signals_refused_runtime = 0;  ///< the task was inside the runtime or in blocking()
+  std::uint64_t signals_refused_nopreempt = 0;  ///< a nopreempt guard lived
+  std::uint64_t signals_refused_text = 0;       ///< the code was not in the async text section
+  std::uint64_t signals_refused_stack = 0;      ///< too little stack was left
+  std::uint64_t signals_refused_stale = 0;      ///< what asked had been served meanwhile
+  std::uint64_t signals_refused_limit = 0;      ///< counted in refused_cap, refused_memory as well
+  std::uint64_t signals_refused_masked = 0;     ///< the application blocked or took the signal
+  std::uint64_t stack_waits = 0;                ///< times a call stack was parked by await_here()
+  std::uint64_t weak_live = 0;                  ///< executors parked now
+  std::uint64_t weak_peak = 0;  ///< most at a time (total: sum of the workers' peaks)
+  std::uint64_t unhandled = 0;  ///< exceptions that went to on_unhandled
 };
 
 /// A snapshot of a runtime's counters.
@@ -43,6 +52,8 @@ struct runtime_stats {
   std::uint64_t spare_threads = 0;     ///< started for that so far
   std::uint64_t starved = 0;        ///< times a task was left alone because the system starved it
   std::uint64_t monitor_looks = 0;  ///< times the monitor woke up
+  /// Signals that came outside a region, of all runtimes of the process: 0 or a bug.
+  std::uint64_t signals_outside = 0;
 };
 
 }  // namespace paceline

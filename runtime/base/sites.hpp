@@ -43,6 +43,9 @@ enum class Mutant : std::uint8_t {
   forget_spent_stay,          // a task rests in a stay without asking whether it is over
   come_in_blindly,       // a thread comes back from user code without looking who holds its worker
   take_without_look,     // a worker is taken over without asking whether its thread is out
+  leave_blindly,         // a thread leaves its region without asking whether a signal comes
+  signal_without_claim,  // a signal is sent after a look at the region instead of a claim
+  keep_failed_claim,     // a sender that cannot send leaves its claim in place
   reclaim_by_store,      // a lender takes its worker back whoever holds it
   keep_old_charge,       // a worker that was taken over still asks the thread that has lost it
   mail_before_move,      // the thread that loses its worker is told before all has moved

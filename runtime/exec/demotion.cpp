@@ -10,6 +10,7 @@
 
 #include "base/assert.hpp"
 #include "base/probe.hpp"
+#include "exec/async.hpp"
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 
@@ -17,34 +18,35 @@ namespace paceline::core {
 
 // --- on the stack that is parked ---
 
-bool ExecutorRuntime::at_safepoint() noexcept {
+Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   const std::uint32_t asked = port_.request.load(std::memory_order_relaxed);
   // Before the look at what waits: a request that comes later is for a later look.
   const bool late = planted(Mutant::clear_request_late);
   if (!late) port_.request.store(0, std::memory_order_relaxed);
-  if (current_ == nullptr || asked == 0) return false;
+  if (current_ == nullptr || asked == 0) return Answer::stale;
   // Asked of a poll that is over.
-  if (((asked >> Port::kAskBits) ^ port_.poll_number()) << Port::kAskBits != 0) return false;
+  if (((asked >> Port::kAskBits) ^ port_.poll_number()) << Port::kAskBits != 0)
+    return Answer::stale;
   const unsigned own = class_of(*current_);
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
   if (!forced(Whim::give_way) && !should_give_way(own, slice_is_over)) {
     bump(port_.polls);  // it answered: to whoever watches it is another turn
-    return false;
+    return Answer::stale;
   }
   if (late) port_.request.store(0, std::memory_order_relaxed);
   bump(counters_.preempt_requests);
   if (!running_->weak && weak_preempted_ >= surroundings_.max_weak) {
     bump(counters_.refused_cap);
-    return false;
+    return Answer::cap;
   }
   if (!reserve()) {
     bump(counters_.refused_memory);
-    return false;
+    return Answer::memory;
   }
-  bump(counters_.demotions_safepoint);
+  bump(by_signal ? counters_.demotions_async : counters_.demotions_safepoint);
   park(*running_, Standing::preempted);
-  return true;
+  return Answer::gave_way;
 }
 
 void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current_)); }
@@ -96,10 +98,12 @@ void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot) noexcept {
 
 /// Leaves the stack in the middle of a poll; returns when the poll may go on.
 void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
+  const unsigned regions = set_regions_aside();
   self.runtime().set_aside(self);
   self.standing = standing;
   self.leave();
   self.runtime().take_up(self);
+  take_regions_up(regions);
   if (forced(Whim::ask)) self.runtime().port_.ask(Ask::slice);
 }
 

@@ -67,6 +67,12 @@ class Executor {
   /// Lets the loop end. Before destruction; only at rest.
   void retire() noexcept;
 
+  /// Bytes of its stack below `here`, an address on it.
+  std::size_t room_below(const void* here) const noexcept {
+    return static_cast<std::size_t>(static_cast<const char*>(here) -
+                                    static_cast<const char*>(fiber_.stack_bottom()));
+  }
+
   ExecutorRuntime& runtime() const noexcept { return *runtime_; }
   void set_runtime(ExecutorRuntime& runtime) noexcept { runtime_ = &runtime; }
 

@@ -21,6 +21,7 @@
 #include "exec/hold.hpp"
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
+#include "exec/region.hpp"
 #include "machine/machine.hpp"
 #include "policy/class_turns.hpp"
 #include "policy/fixed_watch.hpp"
@@ -45,6 +46,8 @@ struct Surroundings {
   void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
   /// Does a coroutine without a slot wait for the worker?
   bool (*foreign_waits)(Worker& worker) noexcept = nullptr;
+  /// Somebody should ask the poll that runs again, soon. May be null.
+  void (*ask_again)(Port& port) noexcept = nullptr;
   bool apart = false;  // see ExecutorRuntime::apart
   /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
   unsigned max_weak = 32;
@@ -87,9 +90,13 @@ class ExecutorRuntime {
 
   // --- demotion (demotion.cpp); on the stack of the executor that runs ---
 
-  /// Somebody set the request word: parks this poll if that is still worth it. False: it is not, or
-  /// there is no stack to go on with.
-  bool at_safepoint() noexcept;
+  /// Somebody set the request word: parks this poll if that is still worth it (Answer::gave_way),
+  /// or says why not. `by_signal`: in the handler, not at a safepoint.
+  Answer at_safepoint(bool by_signal = false) noexcept;
+  /// The request that was set could not be answered yet. Also without having come in.
+  void ask_again() noexcept {
+    if (surroundings_.ask_again != nullptr) surroundings_.ask_again(port_);
+  }
   /// Sets aside what waiting on the stack takes. False: there is no stack, or no slot.
   bool reserve_for_wait() noexcept;
   /// Runs `frame`, a coroutine that returns to its resumer when it has ended, as part of the
@@ -136,6 +143,8 @@ class ExecutorRuntime {
     mail_ = &self.mail;
     // Release. Pairs: in_user_code. Publishes: `mail_`, and that this thread is inside.
     inside_.store(&self.inside, std::memory_order_release);  // M31
+    // Release. Pairs: signal_seat. Publishes: the region's numbers.
+    port_.region.store(self.region, std::memory_order_release);  // M41
   }
   enum class Takeover : std::uint8_t {
     late,     // the hold word is another by now
@@ -234,6 +243,9 @@ class ExecutorRuntime {
     const std::uint32_t runs = port_.run_class.load(std::memory_order_relaxed);
     if ((port_.classes.load(std::memory_order_relaxed) & all_bits(runs)) != 0) [[unlikely]] {
       port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
+      // No safepoint may follow soon, and a thread does not signal itself.
+      const Region* region = machine::this_thread_record.region;
+      if (region != nullptr && region->depth != 0) ask_again();
     }
   }
   void rearm(Slot& slot) noexcept;

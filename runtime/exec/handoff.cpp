@@ -50,6 +50,9 @@ ExecutorRuntime::Takeover ExecutorRuntime::take_over(ExecutorRuntime& refuge, st
     return Takeover::refused;
   }
   refuge.worker_ = worker_;
+  // The region that is open there goes along.
+  refuge.port_.region.store(port_.region.load(std::memory_order_relaxed),
+                            std::memory_order_release);  // M41
   Atomic<ExecutorRuntime*>& mail = *mail_;
   // Before others may take over from this thread.
   if (planted(Mutant::keep_old_charge)) {

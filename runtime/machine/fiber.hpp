@@ -26,6 +26,8 @@ class Fiber {
   void leave() noexcept;
   /// True once `entry` has returned.
   bool finished() const noexcept { return finished_; }
+  /// The lowest address of its stack.
+  const void* stack_bottom() const noexcept { return stack_.bottom(); }
 
  private:
   static void trampoline(void* from, void* self) noexcept;

@@ -22,6 +22,7 @@
 namespace paceline::core {
 class FrameHeap;
 class ExecutorRuntime;
+struct Region;
 struct Slot;
 }  // namespace paceline::core
 
@@ -63,6 +64,7 @@ struct ThisThread {
   Slot* task = nullptr;        // that runs here now
   std::uint32_t hold = 0;
   Atomic<ExecutorRuntime*> mail{nullptr};
+  Region* region = nullptr;  // of a thread that the runtime started; see exec/region.hpp
 
   // Where this thread last placed a task from outside, and for how many more that answer is good.
   std::uint32_t placed_runtime = 0;

@@ -36,6 +36,11 @@ inline constexpr bool kAddress = true;
 #else
 inline constexpr bool kAddress = false;
 #endif
+#ifdef PACELINE_INTERNAL_TSAN
+inline constexpr bool kThread = true;
+#else
+inline constexpr bool kThread = false;
+#endif
 
 /// Before a stack is used again: what its last user left poisoned is not an error.
 inline void unpoison_stack([[maybe_unused]] void* lowest,

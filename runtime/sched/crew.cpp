@@ -6,6 +6,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "exec/async.hpp"
 #include "machine/frame_heap.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/seats.hpp"
@@ -89,6 +90,7 @@ void Crew::thread_body(void* raw) noexcept {
   }
   machine::want_precise_timers();
   machine::this_thread().heap = refuge.heap.get();
+  begin_regions(refuge.seat.own_region, core.async_signal());
   core.crew().wait_for_jobs(refuge);
   machine::this_thread().heap = nullptr;
   core.release();

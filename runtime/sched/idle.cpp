@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "sched/idle.hpp"
 
+#include "exec/async.hpp"
 #include "exec/hold.hpp"
 #include "machine/machine.hpp"
 #include "sched/monitor.hpp"
@@ -83,10 +84,20 @@ void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
     return;
   }
   if (hub != nullptr && hub->sleepers.load(std::memory_order_relaxed) != 0) return;
+  const bool asked = seat.is_asked();
   seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
+  if (!asked) signal_seat(seat);  // else whoever asked first has, and the monitor goes on
 }
 
 }  // namespace
+
+void signal_seat(Seat& seat) noexcept {
+  Region* region = seat.region.load(std::memory_order_acquire);  // M41
+  if (region == nullptr || region == machine::this_thread().region) return;
+  if (signal_region(*region)) return;
+  // Another sender may have met the claim and left it to us.
+  if (Hub* hub = seat.hub.load(std::memory_order_acquire)) Monitor::hurry(*hub);  // M10
+}
 
 void work_added(Port& port, unsigned class_index, bool backlog) noexcept {
   auto& seat = static_cast<Seat&>(port);

@@ -12,6 +12,7 @@
 #include "base/bits.hpp"
 #include "base/probe.hpp"
 #include "base/time.hpp"
+#include "exec/region.hpp"
 #include "task/collection.hpp"
 
 namespace paceline::core {
@@ -52,6 +53,8 @@ struct Seat : Port {
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
   Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
   Atomic<Worker*> worker{nullptr};
+
+  Region own_region;  // the region word of the thread that began here
 
   Seat* next_recycled = nullptr;
 
@@ -107,6 +110,10 @@ void work_added(Port& port, unsigned class_index, bool backlog) noexcept;
 /// helper unless one searches already, or unless so little waits that a watcher will do.
 /// Signal-safe.
 void help_wanted(Port& port, std::uint64_t ready) noexcept;
+
+/// The poll that runs at `seat` was asked to give way: a signal tells it if it is in a region. Not
+/// to the calling thread itself. Signal-safe.
+void signal_seat(Seat& seat) noexcept;
 
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;

@@ -31,6 +31,9 @@ constexpr Nanos kWeighFor = 500 * kMicrosecond;
 constexpr Nanos kSpawnerGets = 10;
 // A monitor that looks again within so long need not be hurried.
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
+// In a region a safepoint may answer a request for so long; then a signal asks. One that is refused
+// is repeated, each time twice as much later, up to a slice.
+constexpr Nanos kPressAfter = 50 * kMicrosecond;
 
 bool something_ready(const Seat& seat) noexcept {
   for (Word left = seat.classes.load(std::memory_order_relaxed); left != 0;
@@ -117,10 +120,11 @@ bool Monitor::look(Nanos now, Nanos& next) noexcept {
   bool busy = false;
   moving_ = false;
   for (unsigned i = 0; i < seen_.size(); ++i) {
-    const Seat& seat = core_.worker(i).seat();
+    Seat& seat = core_.worker(i).seat();
     if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) continue;
     busy = true;
     look_at(i, now, next);
+    press(seat, seen_[i], now, next);
   }
   core_.crew().each([&](Refuge& refuge) { busy |= look_at_refuge(refuge, now, next); });
   if (!busy) return false;
@@ -144,6 +148,7 @@ bool Monitor::look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept {
     refuge.seen_since = now;
   } else if (now - refuge.seen_since >= slice_) {
     refuge.seat.ask(Ask::slice);
+    signal_seat(refuge.seat);
     refuge.seen_since = now;
   }
   next = std::min(next, refuge.seen_since + slice_);
@@ -172,7 +177,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.poll = poll;
     seen.since = follows ? seen.since + slice_ : now;
     seen.asked = false;
-    seen.asked_at = seen.weighed_at = 0;
+    seen.asked_at = seen.weighed_at = seen.press_at = 0;
     if (!follows) {
       moving_ = true;
       return;
@@ -210,6 +215,25 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
       next = std::min(next, until);
     }
   }
+}
+
+/// A poll that was asked and is in a region: the second rung.
+void Monitor::press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept {
+  const Region* region = seat.region.load(std::memory_order_acquire);  // M41
+  if (region == nullptr || !region->is_in() || !seat.is_asked() ||
+      !Hold::is_held(seat.hold.load(std::memory_order_relaxed))) {
+    seen.press_at = 0;
+    return;
+  }
+  if (seen.press_at == 0) {
+    seen.press_at = now + kPressAfter;
+    seen.press_gap = kPressAfter;
+  } else if (now >= seen.press_at) {
+    signal_seat(seat);
+    seen.press_gap = std::min(seen.press_gap * 2, slice_);
+    seen.press_at = now + seen.press_gap;
+  }
+  next = std::min(next, seen.press_at);
 }
 
 /// A task has answered no request for long: is it the task, or does the system not let it run?

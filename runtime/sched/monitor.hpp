@@ -85,6 +85,8 @@ class Monitor {
     Nanos weighed_at = 0;       // last looked at what its thread does then,
     Nanos cpu_time = 0;         // and how long it had run by then
     bool asked = false;         // just now
+    Nanos press_at = 0;         // in a region: signal it then,
+    Nanos press_gap = 0;        // and so much later again
   };
 
   static void thread_body(void* self) noexcept;
@@ -95,6 +97,7 @@ class Monitor {
   bool look(Nanos now, Nanos& next) noexcept;
   bool look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
+  void press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool anybody_awake() const noexcept;
 
   RuntimeCore& core_;

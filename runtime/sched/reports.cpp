@@ -9,12 +9,31 @@
 #include <paceline/detail/promise.hpp>
 #include <paceline/error.hpp>
 
+#include "exec/async.hpp"
 #include "exec/completion.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 #include "trace/log.hpp"
 
 namespace paceline::core {
+
+namespace {
+
+void add_signals(worker_stats& to, const Region& region) noexcept {
+  const auto refused = [&](Answer answer) {
+    return region.refused[static_cast<std::size_t>(answer)].load(std::memory_order_relaxed);
+  };
+  to.signals_sent += region.sent.load(std::memory_order_relaxed);
+  to.signals_refused_runtime += refused(Answer::runtime);
+  to.signals_refused_nopreempt += refused(Answer::nopreempt);
+  to.signals_refused_text += refused(Answer::text);
+  to.signals_refused_stack += refused(Answer::stack);
+  to.signals_refused_stale += refused(Answer::stale);
+  to.signals_refused_limit += refused(Answer::cap) + refused(Answer::memory);
+  to.signals_refused_masked += refused(Answer::masked);
+}
+
+}  // namespace
 
 runtime_stats RuntimeCore::stats() const {
   runtime_stats all;
@@ -38,6 +57,8 @@ runtime_stats RuntimeCore::stats() const {
     w.unparks = value(c.unparks);
     w.preempt_requests = value(c.preempt_requests);
     w.demotions_safepoint = value(c.demotions_safepoint);
+    w.demotions_async = value(c.demotions_async);
+    add_signals(w, seat.own_region);
     w.refused_cap = value(c.refused_cap);
     w.refused_memory = value(c.refused_memory);
     w.stack_waits = value(c.stack_waits);
@@ -55,6 +76,8 @@ runtime_stats RuntimeCore::stats() const {
     all.total.unparks += w.unparks;
     all.total.preempt_requests += w.preempt_requests;
     all.total.demotions_safepoint += w.demotions_safepoint;
+    all.total.demotions_async += w.demotions_async;
+    add_signals(all.total, seat.own_region);
     all.total.refused_cap += w.refused_cap;
     all.total.refused_memory += w.refused_memory;
     all.total.stack_waits += w.stack_waits;
@@ -67,10 +90,13 @@ runtime_stats RuntimeCore::stats() const {
     const Counters& c = refuge.runtime.counters();
     all.total.completed += c.completed.load(std::memory_order_acquire);  // M21
     all.total.polls += value(refuge.seat.polls);
+    all.total.demotions_async += value(c.demotions_async);
+    add_signals(all.total, refuge.seat.own_region);
     all.total.stack_waits += value(c.stack_waits);
     all.total.weak_live += value(c.weak_live);
     ++all.spare_threads;
   });
+  all.signals_outside = async_signals_outside();
   all.handoffs = crew_.handoffs();
   all.handoffs_refused = crew_.refused();
   if (monitor_) {

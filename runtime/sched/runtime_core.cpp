@@ -10,6 +10,7 @@
 #include <paceline/detail/promise.hpp>
 #include <paceline/error.hpp>
 
+#include "exec/async.hpp"
 #include "exec/completion.hpp"
 #include "exec/names.hpp"
 #include "machine/frame_heap.hpp"
@@ -111,7 +112,8 @@ RuntimeCore::RuntimeCore(runtime_options options)
       id_([] {
         LockGuard lock(registry_lock);
         return ++last_id;
-      }()) {}
+      }()),
+      async_signal_(choose_async_signal(options_)) {}
 
 RuntimeCore::~RuntimeCore() = default;
 
@@ -142,6 +144,11 @@ void RuntimeCore::start_workers() {
     surroundings_.help_wanted = &core::help_wanted;
     surroundings_.unhandled = [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
       runtime.worker().core().unhandled(promise);
+    };
+    surroundings_.ask_again = [](Port& port) noexcept {
+      if (Hub* hub = static_cast<Seat&>(port).hub.load(std::memory_order_acquire)) {  // M10
+        Monitor::hurry(*hub);
+      }
     };
     surroundings_.foreign_waits = [](Worker& worker) noexcept { return !worker.inbox().empty(); };
     if (options_.preemption == preemption_mode::off)

@@ -111,6 +111,8 @@ class RuntimeCore {
   }
   /// Does a worker whose thread is away change its thread?
   bool hands_off() const noexcept { return options_.preemption == preemption_mode::automatic; }
+  /// The signal that preempts in async regions; 0: none.
+  int async_signal() const noexcept { return async_signal_; }
   Crew& crew() noexcept { return crew_; }
   const Surroundings& surroundings() const noexcept { return surroundings_; }
   /// Null with preemption_mode::off.
@@ -164,6 +166,7 @@ class RuntimeCore {
   const WorkerPlan plan_;
   const std::uint64_t fork_generation_;
   const std::uint32_t id_;
+  const int async_signal_;  // 0: none
 
   Hub* hub_ = nullptr;
   std::vector<Seat*> seats_;

@@ -57,6 +57,8 @@ Seat* fresh_seat(unsigned index) {
   seat->hold.store(0, std::memory_order_relaxed);
   seat->looked_at.store(0, std::memory_order_relaxed);
   seat->cpu.store(-1, std::memory_order_relaxed);
+  seat->region.store(nullptr, std::memory_order_relaxed);
+  seat->own_region.reset();
   return seat;
 }
 

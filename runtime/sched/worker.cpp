@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "exec/async.hpp"
 #include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
 #include "sched/runtime_core.hpp"
@@ -54,6 +55,7 @@ Worker::~Worker() { seat_.worker.store(nullptr, std::memory_order_release); }  /
 
 bool Worker::run() noexcept {
   machine::this_thread().heap = first_heap_.get();
+  begin_regions(seat_.own_region, core_.async_signal());
   runtime_.take_charge(0);
   last_look_ = machine::now();
   return drive();

@@ -20,6 +20,8 @@
 
 namespace paceline::core {
 
+struct Region;
+
 class TaskCollection;
 struct Port;
 struct Segment;
@@ -219,9 +221,11 @@ struct Port {
   // the monitor, when the poll has lasted for a slice and nothing waited; then any wake asks.
   alignas(kCacheLinePair) Atomic<std::uint32_t> run_class{0};
   // The request word: 0, or which poll should give way (its number) and why (Ask). Written by
-  // anybody, relaxed: it carries no data, and a request for a poll that is over is ignored. Lowered
+  // anybody: it carries no data, and a request for a poll that is over is ignored. Lowered
   // by the worker.
   Atomic<std::uint32_t> request{0};
+  // The region word of the thread that drives the worker now: see exec/region.hpp.
+  Atomic<Region*> region{nullptr};
   // Who may touch the worker's runtime: see exec/hold.hpp. A count of changes and a state.
   Atomic<std::uint32_t> hold{0};
   // One for each class; the last one has the weak executors' own slots, of any class.
@@ -240,8 +244,15 @@ struct Port {
   }
   /// Asks the poll that runs now to give way at its next safepoint. Any thread, signal-safe.
   void ask(Ask why) noexcept {
+    // Seq_cst: before the look whether its thread may be signalled, as that thread looks here after
+    // it has entered a region.
     request.store(poll_number() << kAskBits | static_cast<std::uint32_t>(why),
-                  std::memory_order_relaxed);
+                  std::memory_order_seq_cst);  // M40
+  }
+  /// Is the poll that runs now asked already?
+  bool is_asked() const noexcept {
+    const std::uint32_t asked = request.load(std::memory_order_relaxed);
+    return asked != 0 && ((asked >> kAskBits) ^ poll_number()) << kAskBits == 0;
   }
 };
 

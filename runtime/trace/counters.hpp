@@ -21,6 +21,7 @@ struct alignas(kCacheLinePair) Counters {
   Atomic<std::uint64_t> timers_fired{0};
   Atomic<std::uint64_t> preempt_requests{0};     // met at a safepoint while still worth it
   Atomic<std::uint64_t> demotions_safepoint{0};  // of these, honoured
+  Atomic<std::uint64_t> demotions_async{0};      // the same by signal
   Atomic<std::uint64_t> refused_cap{0};          // of these, too many weak executors
   Atomic<std::uint64_t> refused_memory{0};       // of these, no stack or no slot
   Atomic<std::uint64_t> stack_waits{0};          // times a stack was parked to wait

@@ -39,6 +39,9 @@ constexpr NamedMutant kMutants[] = {
     {"park_twice", Mutant::park_twice, "demotion"},
     {"clear_request_late", Mutant::clear_request_late, "demotion"},
     {"steal_pinned", Mutant::steal_pinned, "demotion"},
+    {"leave_blindly", Mutant::leave_blindly},
+    {"signal_without_claim", Mutant::signal_without_claim},
+    {"keep_failed_claim", Mutant::keep_failed_claim},
 };
 
 // A search that has kept so many states is cut off. By number and not by time, so that the same
@@ -213,9 +216,9 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {wake_model(),    summary_model(), park_model(),
-                                         steal_model(),   join_model(),    stay_model(),
-                                         handoff_model(), demotion_model()};
+  static const std::vector<Model> all = {wake_model(),    summary_model(),  park_model(),
+                                         steal_model(),   join_model(),     stay_model(),
+                                         handoff_model(), demotion_model(), region_model()};
   return all;
 }
 

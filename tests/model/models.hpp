@@ -16,6 +16,7 @@ Model join_model();
 Model stay_model();
 Model handoff_model();
 Model demotion_model();
+Model region_model();
 
 const std::vector<Model>& all_models();
 

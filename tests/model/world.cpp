@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "exec/async.hpp"
 #include "exec/names.hpp"
 #include "machine/frame_heap.hpp"
 #include "machine/stack_pool.hpp"
@@ -195,6 +196,9 @@ namespace paceline::core {
 
 void* allocate_frame_memory(std::size_t bytes) { return ::operator new(bytes); }
 void free_frame_memory(void* frame, std::size_t) noexcept { ::operator delete(frame); }
+
+// No seat of the models has a region.
+bool signal_region(Region&) noexcept { return true; }
 
 }  // namespace paceline::core
 

@@ -5,9 +5,16 @@
 #endif
 #include "support/catch.hpp"
 
+#include <cstdint>
+#include <cstdio>
 #include <thread>
 
 #include "support/alive.hpp"
+
+// Where the runtime is linked: signals for async regions that came outside of one.
+namespace paceline::detail {
+[[gnu::weak]] std::uint64_t async_signals_outside() noexcept;
+}
 
 namespace {
 
@@ -39,5 +46,12 @@ CATCH_REGISTER_LISTENER(NothingStaysAlive)
 int main(int argc, char** argv) {
   // ThreadSanitizer starts a thread of its own beside a program's first one: not a test's doing.
   std::thread([] {}).join();
-  return Catch::Session().run(argc, argv);
+  const int result = Catch::Session().run(argc, argv);
+  // Over the whole run, whatever was tested.
+  if (&paceline::detail::async_signals_outside != nullptr &&
+      paceline::detail::async_signals_outside() != 0) {
+    std::fprintf(stderr, "signals came outside of async regions\n");
+    return 1;
+  }
+  return result;
 }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the tests of async regions share: tasks that compute in a region, and somebody who has them
+// preempted again and again by waking something more urgent.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "unit/api/fixtures.hpp"
+
+namespace paceline_test {
+
+/// Does this build preempt by signal? Under ThreadSanitizer regions are safepoints only.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kSignals = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kSignals = false;
+#else
+inline constexpr bool kSignals = true;
+#endif
+#else
+inline constexpr bool kSignals = true;
+#endif
+
+/// How often a storm strikes: PACELINE_TEST_SCALE=500 makes a million of it.
+inline std::uint64_t strikes() {
+  const char* scale = std::getenv("PACELINE_TEST_SCALE");
+  const std::uint64_t times = scale != nullptr ? std::strtoull(scale, nullptr, 10) : 1;
+  return (kSanitized ? 200 : 2000) * (times == 0 ? 1 : times);
+}
+
+/// Each signal that was sent was answered, and none came outside of a region.
+inline void check_books(const paceline::runtime& rt) {
+  const auto stats = rt.stats();
+  const paceline::worker_stats& all = stats.total;
+  CHECK(all.signals_sent == all.demotions_async + all.signals_refused_runtime +
+                                all.signals_refused_nopreempt + all.signals_refused_text +
+                                all.signals_refused_stack + all.signals_refused_stale +
+                                all.signals_refused_limit + all.signals_refused_masked);
+  CHECK(stats.signals_outside == 0);
+  CHECK(all.weak_live == 0);
+}
+
+/// What a storm's victims look at. Where no signals are sent, looking is a safepoint.
+class Done {
+ public:
+  explicit operator bool() const noexcept {
+    if (!kSignals) paceline::preempt_point();
+    return value_.load(std::memory_order_relaxed);
+  }
+  bool operator!() const noexcept { return !static_cast<bool>(*this); }
+  void raise() noexcept { value_ = true; }
+
+ private:
+  std::atomic<bool> value_{false};
+};
+
+/// An urgent task that an outside thread wakes: each strike interrupts what runs. Between two
+/// strikes that task has run `at_each`.
+class Storm {
+ public:
+  template <class F>
+  Storm(paceline::runtime& rt, F at_each)
+      : task_(rt.spawn({.qos = paceline::qos::urgent}, [this, at_each]() -> paceline::task<> {
+          for (;;) {
+            co_await paceline::suspend_until(
+                [this]() noexcept { return struck_.load() != heard_.load() || over_; },
+                [this](paceline::waker waker) { waker_ = waker; });
+            if (over_) co_return;
+            at_each();
+            heard_.store(struck_.load());
+          }
+        })) {
+    eventually("the urgent task waits", [&] { return rt.stats().total.parks != 0; });
+  }
+  explicit Storm(paceline::runtime& rt) : Storm(rt, [] {}) {}
+  Storm(const Storm&) = delete;
+  Storm& operator=(const Storm&) = delete;
+  ~Storm() {
+    over_ = true;
+    waker_.wake();
+    task_.join();
+  }
+
+  /// Returns when the urgent task has run.
+  void strike() {
+    const std::uint64_t now = struck_.fetch_add(1) + 1;
+    waker_.wake();
+    eventually("the urgent task runs", [&] { return heard_.load() == now; });
+  }
+
+ private:
+  std::atomic<std::uint64_t> struck_{0};
+  std::atomic<std::uint64_t> heard_{0};
+  std::atomic<bool> over_{false};
+  paceline::waker waker_;
+  paceline::join_handle<> task_;
+};
+
+/// Runs `body(done)` in `hogs` tasks on one worker while a storm strikes, `at_each` in its eye.
+template <class Body, class F>
+void preempt_often(std::uint64_t times, int hogs, Body body, F at_each) {
+  paceline::runtime rt(one_worker());
+  Done done;
+  std::atomic<int> begun{0};
+  {
+    Storm storm(rt, at_each);
+    std::vector<paceline::join_handle<>> tasks;
+    for (int i = 0; i < hogs; ++i) {
+      tasks.push_back(rt.spawn({.qos = paceline::qos::utility}, [&, i] {
+        ++begun;
+        body(i, done);
+      }));
+    }
+    eventually("a hog runs", [&] { return begun != 0; });
+    for (std::uint64_t i = 0; i < times; ++i) storm.strike();
+    done.raise();
+    for (auto& task : tasks) task.join();
+  }
+  if (kSignals) CHECK(rt.stats().total.demotions_async > 0);
+  check_books(rt);
+}
+template <class Body>
+void preempt_often(std::uint64_t times, int hogs, Body body) {
+  preempt_often(times, hogs, body, [] {});
+}
+
+}  // namespace paceline_test

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+// Proves what the machine promises about signals: ours reach their thread with the place where it
+// was, others with the same number are ignored, and a number that somebody handles is left alone.
+#include "machine/signals.hpp"
+
+#include <csignal>
+#include <string>
+#include <thread>
+
+#include <pthread.h>
+
+#include "machine/machine.hpp"
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+
+using namespace paceline::core;
+
+namespace {
+
+std::atomic<int> seen{0};
+std::atomic<std::uintptr_t> seen_at{0};
+void note(machine::Interrupted at) noexcept {
+  seen_at = at.pc;
+  ++seen;
+}
+void theirs(int) {}
+
+}  // namespace
+
+TEST_CASE("a signal reaches the thread it was sent to, and says where that was") {
+  const int number = SIGRTMIN + 6;
+  REQUIRE(machine::claim_signal(number, &note) == nullptr);
+  REQUIRE(machine::claim_signal(number, &note) == nullptr);
+  REQUIRE(machine::still_claimed(number));
+  std::atomic<int> thread{0};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    machine::accept_signal(number);
+    thread = machine::this_thread_number();
+    while (!done) {
+    }
+  });
+  paceline_test::eventually("the thread runs", [&] { return thread != 0; });
+  const int before = seen;
+  REQUIRE(machine::send_signal(thread, number));
+  paceline_test::eventually("the signal comes", [&] { return seen == before + 1; });
+  CHECK(seen_at != 0);
+  done = true;
+  other.join();
+  CHECK(!machine::send_signal(-1, number));
+}
+
+TEST_CASE("signals of the number that others sent are ignored") {
+  const int number = SIGRTMIN + 6;
+  REQUIRE(machine::claim_signal(number, &note) == nullptr);
+  const int before = seen;
+  REQUIRE(::raise(number) == 0);
+  union sigval value{};
+  REQUIRE(::sigqueue(::getpid(), number, value) == 0);
+  CHECK(seen == before);
+}
+
+TEST_CASE("a signal that its thread blocks can be absorbed, one of others cannot") {
+  const int number = SIGRTMIN + 6;
+  REQUIRE(machine::claim_signal(number, &note) == nullptr);
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  pthread_sigmask(SIG_BLOCK, &one, nullptr);
+  const int before = seen;
+  CHECK(!machine::absorb_signal(number));
+  ::raise(number);
+  CHECK(!machine::absorb_signal(number));
+  REQUIRE(machine::send_signal(machine::this_thread_number(), number));
+  CHECK(machine::absorb_signal(number));
+  CHECK(!machine::absorb_signal(number));
+  pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+  CHECK(seen == before);
+}
+
+TEST_CASE("numbers that are handled, report faults or do not exist cannot be claimed") {
+  struct sigaction handled = {};
+  handled.sa_handler = &theirs;
+  struct sigaction before = {};
+  ::sigaction(SIGUSR2, &handled, &before);
+  CHECK(machine::claim_signal(SIGUSR2, &note) != nullptr);
+  CHECK(!machine::still_claimed(SIGUSR2));
+  ::sigaction(SIGUSR2, &before, nullptr);
+  for (const int number : {SIGSEGV, SIGKILL, 0, -5, 65, 10'000}) {
+    INFO(number);
+    CHECK(machine::claim_signal(number, &note) != nullptr);
+  }
+  CHECK(machine::usual_signal() == SIGURG);
+  CHECK(machine::signal_frame_bytes() >= 512);
+}
