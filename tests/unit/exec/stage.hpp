@@ -8,7 +8,7 @@
 
 #include <paceline/preempt.hpp>
 #include <paceline/task.hpp>
-#include <paceline/time.hpp>
+#include <paceline/this_task.hpp>
 
 #include "unit/exec/desk.hpp"
 

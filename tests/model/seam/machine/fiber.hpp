@@ -30,6 +30,7 @@ class Fiber {
     outside_ = model::switch_stack(outside_, nullptr);
   }
   bool finished() const noexcept { return finished_; }
+  const void* stack_bottom() const noexcept { return stack_.bottom(); }
 
  private:
   static void run(boost::context::detail::transfer_t from) {
