@@ -199,6 +199,8 @@ void free_frame_memory(void* frame, std::size_t) noexcept { ::operator delete(fr
 
 // No seat of the models has a region.
 bool signal_region(Region&) noexcept { return true; }
+unsigned set_regions_aside() noexcept { return 0; }
+void take_regions_up(unsigned) noexcept {}
 
 }  // namespace paceline::core
 
