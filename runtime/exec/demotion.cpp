@@ -31,7 +31,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
   if (!forced(Whim::give_way) && !should_give_way(own, slice_is_over)) {
-    bump(port_.polls);  // it answered: to whoever watches it is another turn
+    bump(port_.answers);
     return Answer::stale;
   }
   if (late) port_.request.store(0, std::memory_order_relaxed);

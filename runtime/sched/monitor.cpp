@@ -171,10 +171,12 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     return;
   }
   const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
-  if (poll != seen.poll) {
-    // One that we asked to give way was followed by this one at once.
-    const bool follows = seen.asked && poll == seen.poll + 1;
+  const std::uint64_t answers = seat.answers.load(std::memory_order_relaxed);
+  if (poll != seen.poll || answers != seen.answers) {
+    // One that we asked to give way was followed by this one at once, or it is its turn again.
+    const bool follows = seen.asked && poll - seen.poll <= 1;
     seen.poll = poll;
+    seen.answers = answers;
     seen.since = follows ? seen.since + slice_ : now;
     seen.asked = false;
     seen.asked_at = seen.weighed_at = seen.press_at = 0;

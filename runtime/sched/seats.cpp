@@ -48,6 +48,7 @@ Seat* fresh_seat(unsigned index) {
   }
   seat->park.store(Seat::kAwake, std::memory_order_relaxed);
   seat->polls.store(0, std::memory_order_relaxed);
+  seat->answers.store(0, std::memory_order_relaxed);
   seat->request.store(0, std::memory_order_relaxed);
   seat->run_class.store(0, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);

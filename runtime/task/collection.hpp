@@ -217,6 +217,9 @@ struct Port {
   Atomic<unsigned> index{0};  // of the worker; changes when the port is recycled
   // How many polls the worker has started: the number of the one that runs.
   alignas(kCacheLinePair) Atomic<std::uint64_t> polls{0};
+  // How many requests its safepoints have answered by going on. A word of its own: a request that
+  // is made meanwhile is still one for the same poll.
+  Atomic<std::uint64_t> answers{0};
   // The class that runs here, roughly: written by the worker when it changes, relaxed. kOverdue: by
   // the monitor, when the poll has lasted for a slice and nothing waited; then any wake asks.
   alignas(kCacheLinePair) Atomic<std::uint32_t> run_class{0};

@@ -53,6 +53,7 @@ void prepare_port(core::Port& port, unsigned index,
   port.index.store(index);
   port.work_added = work_added;
   tasks_of(port).attach(port, kClass, kGroups);
+  port.weak().attach(port, core::Port::kWeak, kGroups);
   arena().leave_out(&port.collections[kClass + 1],
                     sizeof(core::TaskCollection) * (paceline::qos_count - kClass - 1));
   for (auto* counter : {&port.remote_wakes, &port.remote_coalesced, &port.remote_stale}) {
