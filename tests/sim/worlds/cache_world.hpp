@@ -45,10 +45,12 @@ class CacheWorld {
 
   /// Eleven hogs and six tasks that come and go on eight cores in two clusters: there is always
   /// something to balance, and never a balance.
-  static CacheResult run(std::uint64_t seed) {
+  static CacheResult run(std::uint64_t seed, Recorder* recorder = nullptr) {
     using paceline::core::kMillisecond;
     const paceline_test::PolicyMachine machine(paceline_test::alike(2, 4, 1, 2));
-    Floor floor(machine.view(), seed, {});
+    FloorOptions options;
+    options.recorder = recorder;
+    Floor floor(machine.view(), seed, options);
     const auto anywhere = [&] { return static_cast<std::uint32_t>(floor.rng().below(8)); };
     for (int i = 0; i < 11; ++i) floor.add(anywhere(), 0, 0);
     for (int i = 0; i < 6; ++i) floor.add(anywhere(), 5 * kMillisecond, 20 * kMillisecond);

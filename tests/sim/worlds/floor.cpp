@@ -205,6 +205,9 @@ void Floor::work(std::uint32_t index) {
     FloorTask& task = tasks_[core.running];
     const Nanos tick = options_.tick;
     const bool at_home = domains_.place(index).node == task.home;
+    if (options_.recorder != nullptr) {
+      options_.recorder->ran({index, now_, now_ + tick, core.running});
+    }
     const double from = static_cast<double>(task.here) / 1e6;
     task.worked +=
         static_cast<double>(tick) *

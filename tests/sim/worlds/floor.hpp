@@ -13,6 +13,7 @@
 #include "base/rng.hpp"
 #include "policy/balance.hpp"
 #include "policy/domains.hpp"
+#include "sim/recorder.hpp"
 
 namespace paceline_sim {
 
@@ -50,6 +51,7 @@ struct FloorOptions {
   Order order = Order::fair;
   WakePlace wake = WakePlace::policy;
   bool balances = true;
+  Recorder* recorder = nullptr;  ///< is told of every tick of every task, if there is one
 };
 
 struct FloorTask {

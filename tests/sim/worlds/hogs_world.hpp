@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Forty hogs that start on random cores of forty (2 packages of 20): how even the cores become, and
-// whether the tasks come to rest (policies.md 4.7, scenario 1).
+// As many hogs as cores, forty in 2 packages of 20, that start on random cores: how even the cores
+// become, and whether the tasks come to rest (policies.md 4.7, scenario 1).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "sim/worlds/floor.hpp"
 #include "support/policy_machine.hpp"
@@ -25,12 +27,18 @@ class HogsWorld {
   static constexpr std::uint32_t kCores = 40;
 
   static HogsResult run(std::uint64_t seed) {
+    const paceline_test::PolicyMachine machine(paceline_test::alike(2, kCores / 2, 1, 1));
+    return run(seed, machine.view(), nullptr);
+  }
+
+  static HogsResult run(std::uint64_t seed, const paceline::core::policy::MachineView& machine,
+                        Recorder* recorder) {
     using paceline::core::kMillisecond;
     using paceline::core::kSecond;
     HogsResult result{};
-    Floor still = start(seed, false);
+    Floor still = start(seed, machine, false, nullptr);
     result.spread_before = spread(still, 0, 100 * kMillisecond);
-    Floor floor = start(seed, true);
+    Floor floor = start(seed, machine, true, recorder);
     floor.run(900 * kMillisecond);
     result.spread_at_1s = spread(floor, 900 * kMillisecond, kSecond);
     const std::uint64_t moves = floor.moves();
@@ -43,13 +51,14 @@ class HogsWorld {
   }
 
  private:
-  static Floor start(std::uint64_t seed, bool balances) {
-    const paceline_test::PolicyMachine machine(paceline_test::alike(2, kCores / 2, 1, 1));
+  static Floor start(std::uint64_t seed, const paceline::core::policy::MachineView& machine,
+                     bool balances, Recorder* recorder) {
     FloorOptions options;
     options.balances = balances;
-    Floor floor(machine.view(), seed, options);
-    for (std::uint32_t i = 0; i < kCores; ++i) {
-      floor.add(static_cast<std::uint32_t>(floor.rng().below(kCores)), 0, 0);
+    options.recorder = recorder;
+    Floor floor(machine, seed, options);
+    for (std::size_t i = 0; i < machine.cores.size(); ++i) {
+      floor.add(static_cast<std::uint32_t>(floor.rng().below(machine.cores.size())), 0, 0);
     }
     return floor;
   }
@@ -60,14 +69,15 @@ class HogsWorld {
     floor.run(to);
     double sum = 0;
     double squares = 0;
-    for (std::uint32_t i = 0; i < kCores; ++i) {
+    const auto cores = static_cast<double>(before.size());
+    for (std::size_t i = 0; i < before.size(); ++i) {
       const double used =
           100.0 * static_cast<double>(floor.busy()[i] - before[i]) / static_cast<double>(to - from);
       sum += used;
       squares += used * used;
     }
-    const double mean = sum / kCores;
-    return std::sqrt(std::max(0.0, squares / kCores - mean * mean));
+    const double mean = sum / cores;
+    return std::sqrt(std::max(0.0, squares / cores - mean * mean));
   }
 };
 

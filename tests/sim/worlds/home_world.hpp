@@ -22,11 +22,12 @@ class HomeWorld {
   static constexpr double kNearGbs = 14;
   static constexpr double kFarGbs = 8;
 
-  static HomeResult run(std::uint64_t seed, WakePlace wake) {
+  static HomeResult run(std::uint64_t seed, WakePlace wake, Recorder* recorder = nullptr) {
     using paceline::core::kMillisecond;
     const paceline_test::PolicyMachine machine(paceline_test::alike(2, 20, 1, 1));
     FloorOptions options;
     options.wake = wake;
+    options.recorder = recorder;
     Floor floor(machine.view(), seed, options);
     // 24 tasks for each node that want 60 % of a core: 14.4 of 20 on average, at times more
     // than 20.

@@ -25,7 +25,11 @@ class MixedWorld {
   static constexpr Nanos kPause = 10 * paceline::core::kMillisecond;
 
   /// Balanced, fair and with wakes that preempt; hogs start anywhere.
-  static MixedResult run(std::uint64_t seed) { return play(seed, paceline_options()); }
+  static MixedResult run(std::uint64_t seed, Recorder* recorder = nullptr) {
+    FloorOptions options = paceline_options();
+    options.recorder = recorder;
+    return play(seed, options);
+  }
   /// First come, first served with slices of 10 ms, every task where it started.
   static MixedResult run_baseline(std::uint64_t seed) {
     FloorOptions options = paceline_options();

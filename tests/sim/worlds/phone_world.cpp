@@ -281,7 +281,13 @@ void PhoneWorld::tick() {
     for (std::uint32_t next = first_of(i); next != kNoCore && room > 0; next = first_of(i)) {
       Task& task = tasks_[next];
       const double takes = std::min(room, task.left * kFullCapacity / point.capacity);
+      const Nanos from = now_ + kTick - static_cast<Nanos>(room);
       room -= takes;
+      if (recorder_ != nullptr) {
+        recorder_->ran({i, from, now_ + kTick - static_cast<Nanos>(room), next,
+                        static_cast<std::uint8_t>(task.what.qos_class),
+                        static_cast<std::uint16_t>(point.capacity)});
+      }
       task.left -= takes * point.capacity / kFullCapacity;
       task.utilisation += (1 - decay) * point.capacity * takes / static_cast<double>(kTick);
       if (task.left < 1) finish(task);
@@ -298,8 +304,9 @@ void PhoneWorld::tick() {
   now_ += kTick;
 }
 
-PhoneResult PhoneWorld::run(std::uint64_t seed, PhonePlace place, Nanos time) {
+PhoneResult PhoneWorld::run(std::uint64_t seed, PhonePlace place, Nanos time, Recorder* recorder) {
   PhoneWorld world(seed, place);
+  world.recorder_ = recorder;
   while (world.now_ < time) world.tick();
   PhoneResult result = world.result_;
   result.deadlines_met = static_cast<double>(world.met_) / static_cast<double>(result.jobs);

@@ -16,6 +16,7 @@
 #include "policy/balance.hpp"
 #include "policy/controller.hpp"
 #include "policy/energy.hpp"
+#include "sim/recorder.hpp"
 #include "support/policy_machine.hpp"
 
 namespace paceline_sim {
@@ -54,7 +55,7 @@ const std::vector<PhoneTask>& phone_workload();
 class PhoneWorld {
  public:
   static PhoneResult run(std::uint64_t seed, PhonePlace place,
-                         Nanos time = 20 * paceline::core::kSecond);
+                         Nanos time = 20 * paceline::core::kSecond, Recorder* recorder = nullptr);
 
   /// The machine and its model, for whoever wants to try them.
   static paceline_test::PolicyMachine machine();
@@ -99,6 +100,7 @@ class PhoneWorld {
   paceline_test::PolicyMachine machine_;
   std::vector<paceline::core::policy::ClusterEnergy> energy_;
   PhonePlace place_;
+  Recorder* recorder_ = nullptr;
   paceline::core::policy::ProfileSettings profile_;
   paceline::core::policy::Controller controller_;
   paceline::core::policy::EnergyPolicy policy_;

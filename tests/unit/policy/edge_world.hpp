@@ -41,14 +41,19 @@ class EdgeWorld {
  public:
   /// `speeds` by rank.
   EdgeWorld(const Machine& machine, policy::Profile profile, std::vector<double> speeds, bool stirs)
-      : table_(machine.view(), profile),
+      : EdgeWorld(machine.view(), profile, std::move(speeds), stirs) {}
+  EdgeWorld(const policy::MachineView& machine, policy::Profile profile, std::vector<double> speeds,
+            bool stirs, std::uint64_t seed = 1)
+      : table_(machine, profile),
         speeds_(std::move(speeds)),
         stirs_(stirs),
-        loads_(machine.view().clusters.size()),
+        loads_(machine.clusters.size()),
         queues_(loads_.size()),
-        firsts_(loads_.size()) {
+        firsts_(loads_.size()),
+        wakes_(loads_.size()),
+        rng_(seed) {
     for (std::size_t c = 0; c < loads_.size(); ++c) {
-      const policy::ClusterView& cluster = machine.view().clusters[c];
+      const policy::ClusterView& cluster = machine.clusters[c];
       firsts_[c] = cluster.first;
       loads_[c].workers = cluster.count;
       for (unsigned i = 0; i < cluster.count; ++i)
@@ -318,7 +323,7 @@ class EdgeWorld {
     std::uint32_t idle = 0;
     for (const Worker& worker : workers_)
       idle += worker.cluster == own && worker.task == kNobody ? 1 : 0;
-    std::array<std::uint32_t, 64> targets{};
+    std::vector<std::uint32_t> targets(workers_.size());
     const std::size_t count =
         policy::rebalance_targets(table_, own, idle, running, view(), targets);
     for (std::size_t i = 0; i < count; ++i) workers_[targets[i]].asked = true;
@@ -333,10 +338,10 @@ class EdgeWorld {
   std::vector<std::uint32_t> firsts_;
   std::vector<Worker> workers_;
   std::vector<Hog> hogs_;
-  std::array<unsigned, 16> wakes_{};
+  std::vector<unsigned> wakes_;
   unsigned rebalances_ = 0;
   policy::ClusterIndex stirred_ = policy::kNoCluster;
-  paceline::core::Rng rng_{1};
+  paceline::core::Rng rng_;
   paceline::core::Nanos now_ = 0;
 };
 

@@ -5,10 +5,10 @@
 
 #include <cmath>
 #include <map>
-#include <string>
 #include <vector>
 
 #include "base/rng.hpp"
+#include "sim/worlds/cfs_world.hpp"
 #include "support/catch.hpp"
 
 using namespace paceline::core;
@@ -48,48 +48,6 @@ std::vector<double> leads_after(const std::vector<int>& mix, std::size_t slices)
   }
   return leads;
 }
-
-/// The article's machine: tasks are entries 1..7, in units instead of ns.
-struct Timeline {
-  static constexpr Nanos kSlice = 5;
-  Core b0{8, 1024, 3 * kSlice}, b1{8, 1024, 3 * kSlice}, l0{8, 512, 3 * kSlice},
-      l1{8, 512, 3 * kSlice};
-  Rescale mode;
-
-  explicit Timeline(Rescale m) : mode(m) {
-    b0.queue.add_new(1, kNiceZero);
-    b0.queue.add_new(2, kNiceZero);
-    b1.queue.add_new(3, kNiceZero);
-    b1.queue.add_new(4, kNiceZero);
-    l0.queue.add_new(5, kNiceZero);
-    l1.queue.add_new(6, kNiceZero);
-  }
-  void slice() {
-    for (Core* core : {&b0, &b1, &l0, &l1}) {
-      if (core->queue.count() > 0) core->run(kSlice);
-    }
-  }
-  /// Moves what is furthest behind on `little`, if it is far enough behind `big`.
-  bool balance(Core& little, Core& big) {
-    const unsigned entry = little.queue.last();
-    if (!falls_behind(little.queue.v(entry), big.queue.min_v(), kSlice)) return false;
-    const Nanos v =
-        moved_v(mode, little.queue.v(entry), little.queue.side(), big.queue.side(), 3 * kSlice);
-    little.queue.remove(entry);
-    return big.queue.add_moved(entry, kNiceZero, v);
-  }
-  static std::string cell(const Core& core) {
-    std::string text;
-    for (unsigned t = 1; t < 8; ++t) {
-      if (!core.queue.queued(t)) continue;
-      text +=
-          (text.empty() ? "T" : " T") + std::to_string(t) + ":" + std::to_string(core.queue.v(t));
-    }
-    return text;
-  }
-  using Row = std::vector<std::string>;
-  Row row() const { return {cell(b0), cell(b1), cell(l0), cell(l1)}; }
-};
 
 }  // namespace
 
@@ -221,49 +179,16 @@ TEST_CASE("the order of the queue agrees with a plain search over random steps")
 }
 
 TEST_CASE("statement 62: the timeline of two big and two little cores is reproduced in each mode") {
-  using Row = Timeline::Row;
-  struct Mode {
-    Rescale mode;
-    std::vector<Row> rows;  // at 15, 20 and 25
-  };
-  const std::vector<Mode> modes{{Rescale::none,
-                                 {{"T1:10 T2:5 T5:30", "T4:10 T6:30", "", ""},
-                                  {"T1:10 T2:10 T5:30", "T3:5 T4:15 T6:30", "T7:0", ""},
-                                  {"T1:15 T2:10 T5:30", "T3:10 T4:15 T6:30", "T7:10", ""}}},
-                                {Rescale::approximate,
-                                 {{"T1:10 T2:5 T5:15", "T4:10 T6:15", "", ""},
-                                  {"T1:10 T2:10 T5:15", "T3:5 T4:15 T6:15", "T7:0", ""},
-                                  {"T1:15 T2:10 T5:15", "T3:10 T4:15 T6:15", "T7:10", ""}}},
-                                {Rescale::exact,
-                                 {{"T1:10 T2:5 T5:5", "T4:10 T6:10", "", ""},
-                                  {"T1:10 T2:10 T5:5", "T3:5 T4:15 T6:10", "T7:0", ""},
-                                  {"T1:10 T2:10 T5:10", "T3:10 T4:15 T6:10", "T7:10", ""}}}};
-  for (const Mode& m : modes) {
-    Timeline t(m.mode);
-    CHECK(t.row() == Row{"T1:0 T2:0", "T3:0 T4:0", "T5:0", "T6:0"});
-    t.slice();
-    CHECK(t.row() == Row{"T1:5 T2:0", "T3:5 T4:0", "T5:10", "T6:10"});
-    t.slice();
-    t.b1.queue.remove(3);  // sleeps
-    CHECK(t.row() == Row{"T1:5 T2:5", "T4:5", "T5:20", "T6:20"});
-    CHECK_FALSE(t.balance(t.l0, t.b0));
-    CHECK_FALSE(t.balance(t.l1, t.b1));
-    t.slice();
-    CHECK(t.l0.queue.v(5) == 30);
-    CHECK(t.balance(t.l0, t.b0));
-    CHECK(t.balance(t.l1, t.b1));
-    CHECK(t.row() == m.rows[0]);
-    t.slice();
-    t.b1.queue.add_woken(3);
-    // The figures let a new task begin at 0. Ours would begin at the least time its core has seen:
-    // alone as it is there, that changes nothing but the number.
-    t.l0.queue.add_new(7, kNiceZero);
-    CHECK(t.l0.queue.v(7) == 30);
-    t.l0.queue.remove(7);
-    t.l0.queue.add_moved(7, kNiceZero, 0);
-    CHECK(t.row() == m.rows[1]);
-    t.slice();
-    CHECK(t.row() == m.rows[2]);
+  using paceline_sim::CfsWorld;
+  for (const Rescale mode : {Rescale::none, Rescale::approximate, Rescale::exact}) {
+    INFO("mode " << static_cast<int>(mode));
+    const CfsWorld::Result result = CfsWorld::run(mode);
+    const std::vector<CfsWorld::Row> published = CfsWorld::published(mode);
+    REQUIRE(published.size() == 6);
+    CHECK(result.rows == published);
+    CHECK(result.moved_early == 0);
+    CHECK(result.moved == 2);
+    CHECK(result.little == 30);  // what the little core has seen; the figures begin at 0
   }
 }
 
