@@ -422,6 +422,7 @@ void this_task::set_qos(paceline::qos q) {
   }
   if (slot == nullptr) throw std::bad_alloc();
   detail::move_current(*runtime, *slot);
+  runtime->note_current_class();
 }
 
 }  // namespace paceline

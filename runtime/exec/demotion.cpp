@@ -30,11 +30,12 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   const unsigned own = class_of(*current_);
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
-  if (!forced(Whim::give_way) && !should_give_way(own, slice_is_over)) {
+  const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over);
+  if (late) port_.request.store(0, std::memory_order_relaxed);
+  if (!gives_way) {
     bump(port_.answers);
     return Answer::stale;
   }
-  if (late) port_.request.store(0, std::memory_order_relaxed);
   bump(counters_.preempt_requests);
   if (!running_->weak && weak_preempted_ >= surroundings_.max_weak) {
     bump(counters_.refused_cap);

@@ -27,7 +27,7 @@ struct Haul {
 
 /// Where a thief goes on in one victim: a word it has emptied stays flagged until the victim's own
 /// sweep comes by, so starting over each time would walk an ever longer row of empty pages.
-using RaidCursors = std::array<PageCursor, qos_count>;
+using RaidCursors = std::array<PageCursor, qos_count + 1>;
 
 // Pages looked at in one raid for each class, so that one class cannot hide another: bounds the
 // time a raid takes, not what it finds in the end.
@@ -37,7 +37,9 @@ inline constexpr unsigned kRaidPages = 128;
 /// important class first, until it returns true. True if it did.
 template <class Visit>
 bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
-  Word classes = victim.classes.load(std::memory_order_seq_cst) & Port::kClasses;  // M6
+  Word classes = victim.classes.load(std::memory_order_seq_cst);  // M6
+  // The slots of weak executors are nobody else's.
+  if (!planted(Mutant::steal_pinned)) classes &= Port::kClasses;
   for (; classes != 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const Group* first_group = nullptr;
