@@ -3,6 +3,7 @@
 #pragma once
 
 #include <paceline/async_region.hpp>
+#include <paceline/category.hpp>
 #include <paceline/error.hpp>
 #include <paceline/options.hpp>
 #include <paceline/preempt.hpp>

@@ -114,7 +114,11 @@ task<int> tour(scheduler home) {
                            self.wake();
                          });
   this_task::set_qos(qos::background);
-  co_return static_cast<int>(to_string(this_task::qos()).size());
+  co_await with_category(task_category::batch_processing);
+  const big_little_scheduler categories(category_policy{});
+  co_return categories.schedule_task(task_category::background_cleanup, [] {
+    return static_cast<int>(to_string(this_task::qos()).size());
+  });
 }
 
 }  // namespace
