@@ -173,8 +173,9 @@ TEST_CASE("a task that awaits an abandoned one in another runtime is told") {
 TEST_CASE("a detached abandoned task is reported once and goes to no hook") {
   std::atomic<int> unhandled{0};
   StderrCapture capture;
-  std::atomic<bool> busy{false};
-  std::atomic<bool> release{false};
+  // Not on the stack: nobody joins the task that looks at them last.
+  static std::atomic<bool> busy{false};
+  static std::atomic<bool> release{false};
   const std::size_t threads = thread_count();
   {
     runtime_options options = abandoning(1);

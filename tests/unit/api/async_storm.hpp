@@ -71,13 +71,17 @@ class Storm {
           for (;;) {
             co_await paceline::suspend_until(
                 [this]() noexcept { return struck_.load() != heard_.load() || over_; },
-                [this](paceline::waker waker) { waker_ = waker; });
+                [this](paceline::waker waker) {
+                  if (armed_) return;  // one waker is as good as the next
+                  waker_ = waker;
+                  armed_ = true;
+                });
             if (over_) co_return;
             at_each();
             heard_.store(struck_.load());
           }
         })) {
-    eventually("the urgent task waits", [&] { return rt.stats().total.parks != 0; });
+    eventually("the urgent task waits", [&] { return armed_ && rt.stats().total.parks != 0; });
   }
   explicit Storm(paceline::runtime& rt) : Storm(rt, [] {}) {}
   Storm(const Storm&) = delete;
@@ -99,6 +103,7 @@ class Storm {
   std::atomic<std::uint64_t> struck_{0};
   std::atomic<std::uint64_t> heard_{0};
   std::atomic<bool> over_{false};
+  std::atomic<bool> armed_{false};
   paceline::waker waker_;
   paceline::join_handle<> task_;
 };

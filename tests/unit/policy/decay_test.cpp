@@ -16,7 +16,6 @@ namespace {
 constexpr Nanos kMs = kMillisecond;
 constexpr Nanos kUs = kMicrosecond;
 constexpr ClassTable kTable = class_table();
-constexpr unsigned kFg = 1, kDf = 3;
 
 /// Drops in priority after each tick of a task that never stops.
 std::vector<int> drops(unsigned load, std::uint32_t ticks, const ClassTable& table = kTable) {

@@ -31,7 +31,7 @@ ALLOWED = re.compile(
 START = re.compile(r"(_start|domains|edge_table)\.cpp\.o$")
 ALLOWED_AT_START = re.compile(
     r"^(_Zn[wa]m|_Zd[la]Pvm?|__cxa_\w+|_ZSt\d+__throw_\w+|_Z(N|TI)?K?St\w*(invalid_arg|logic_err|string)\w*"
-    r"|_ZT[IV]St\w+|_ZNSt16invalid_argument\w+)$"
+    r"|strlen|_ZT[IV]St\w+|_ZNSt16invalid_argument\w+)$"
 )
 
 
