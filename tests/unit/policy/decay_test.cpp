@@ -16,6 +16,7 @@ namespace {
 constexpr Nanos kMs = kMillisecond;
 constexpr Nanos kUs = kMicrosecond;
 constexpr ClassTable kTable = class_table();
+constexpr unsigned kDf = 3;
 
 /// Drops in priority after each tick of a task that never stops.
 std::vector<int> drops(unsigned load, std::uint32_t ticks, const ClassTable& table = kTable) {
