@@ -26,6 +26,7 @@ const Sketch& this_machine() {
     Sketch found = room::sketch_this_machine();
     if (!found.this_machine) return found;
     std::vector<unsigned> cpus;
+    cpus.reserve(found.cpus.size());
     for (const auto& cpu : found.cpus) cpus.push_back(cpu.cpu);
     auto system = room::system_clues("", cpus);
     if (!found.clues.empty()) {

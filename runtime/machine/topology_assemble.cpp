@@ -108,6 +108,7 @@ struct Placed {
 topology assemble(Sketch sketch) {
   check_sketch(sketch);
   std::vector<unsigned> cpus;
+  cpus.reserve(sketch.cpus.size());
   for (const SketchedCpu& cpu : sketch.cpus) cpus.push_back(cpu.cpu);
   std::sort(cpus.begin(), cpus.end());
   if (std::adjacent_find(cpus.begin(), cpus.end()) != cpus.end()) {
@@ -178,6 +179,7 @@ topology assemble(Sketch sketch) {
 
 void restrict_to(Sketch& sketch, const std::vector<int>& usable) {
   std::vector<unsigned> wanted;
+  wanted.reserve(usable.size());
   for (const int cpu : usable) wanted.push_back(static_cast<unsigned>(cpu));
   const auto allowed = [&](unsigned cpu) {
     return std::binary_search(wanted.begin(), wanted.end(), cpu);
