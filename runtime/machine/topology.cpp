@@ -5,10 +5,12 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/mutex.hpp"
 #include "machine/machine.hpp"
 #include "machine/topology_data.hpp"
 
@@ -38,6 +40,26 @@ const Sketch& this_machine() {
     return found;
   }();
   return sketch;
+}
+
+/// What detect() found, and all that it depends on.
+struct Detected {
+  std::vector<int> usable;
+  std::optional<std::string> kinds;  // as PACELINE_KINDS has it
+  topology machine;
+};
+
+topology assemble_detected(const std::vector<int>& usable,
+                           const std::optional<std::string>& kinds) {
+  Sketch sketch = this_machine();
+  if (sketch.this_machine) {
+    room::restrict_to(sketch, usable);
+    if (kinds) {
+      sketch.clues = room::parse_kind_list(*kinds);
+      sketch.kinds_from = topology::origin::configured;
+    }
+  }
+  return room::assemble(std::move(sketch));
 }
 
 /// hwloc allocates what a text asks for: an upper bound of it first.
@@ -70,15 +92,21 @@ topology::topology(std::shared_ptr<const detail::TopologyData> data) noexcept
     : data_(std::move(data)) {}
 
 topology topology::detect() {
-  Sketch sketch = this_machine();
-  if (sketch.this_machine) {
-    room::restrict_to(sketch, room::usable_cpus());
-    if (const char* kinds = ::secure_getenv("PACELINE_KINDS"); kinds != nullptr) {
-      sketch.clues = room::parse_kind_list(kinds);
-      sketch.kinds_from = origin::configured;
+  const std::vector<int> usable = room::usable_cpus();
+  std::optional<std::string> kinds;
+  if (const char* value = ::secure_getenv("PACELINE_KINDS")) kinds = value;
+  // A process starts many runtimes on one machine: what was assembled for the last one is kept.
+  static constinit paceline::core::Mutex lock{paceline::core::LockRank::memory};
+  static auto& last = *new std::optional<Detected>;  // ends with the process
+  {
+    const paceline::core::LockGuard guard(lock);
+    if (last && last->usable == usable && last->kinds == kinds) {
+      return last->machine;
     }
   }
-  return room::assemble(std::move(sketch));
+  Detected found{usable, kinds, assemble_detected(usable, kinds)};
+  const paceline::core::LockGuard guard(lock);
+  return last.emplace(std::move(found)).machine;
 }
 
 topology topology::from_xml(const std::string& path) {

@@ -117,7 +117,7 @@ TEST_CASE("runtimes come and go while allocations fail at random and leave nothi
   const auto round = [](unsigned long seed) {
     std::atomic<int> live{0};
     bool ended = true;
-    fault::arm_at_random(Call::allocation, 100, seed);
+    fault::arm_at_random(Call::allocation, 20, seed);
     try {
       runtime rt(workers(2));
       auto body = [](Counted) -> task<> { co_await sleep_for(std::chrono::hours(1)); };
