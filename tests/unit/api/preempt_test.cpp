@@ -168,3 +168,17 @@ TEST_CASE("a task that changes its class while it is weak goes on, preempted or 
   CHECK(rt.stats().total.weak_live == 0);
   CHECK(rt.stats().total.demotions_safepoint >= 10);
 }
+
+TEST_CASE("a task that has lowered its own class gives way to what was less important before") {
+  runtime rt(one_worker());
+  std::vector<std::string> order;
+  auto lowered = rt.spawn({.qos = qos::user_interactive}, [&]() -> task<> {
+    this_task::set_qos(qos::background);
+    auto woken = spawn({.qos = qos::standard}, [&] { order.push_back("standard"); });
+    preempt_point();
+    order.push_back("background");
+    co_await std::move(woken);
+  });
+  lowered.join();
+  CHECK(order == std::vector<std::string>{"standard", "background"});
+}
