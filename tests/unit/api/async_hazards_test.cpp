@@ -149,7 +149,7 @@ void hold_registers(Hold hold, unsigned vectors, unsigned width, unsigned first_
   std::atomic<unsigned> held{0};
   preempt_often(
       strikes(), 3,
-      [&](int number, const Done& done) {
+      [&](int number, Done& done) {
         Registers in, out;
         const async_region region;
         for (unsigned seed = static_cast<unsigned>(number); !done; seed += 3) {
@@ -195,7 +195,7 @@ TEST_CASE("AVX registers survive preemption at any instruction") {
 
 TEST_CASE("SSE, x87 and general registers and both control words survive preemption") {
   std::atomic<unsigned> wrong{0};
-  preempt_often(strikes(), 3, [&](int number, const Done& done) {
+  preempt_often(strikes(), 3, [&](int number, Done& done) {
     Registers in, out;
     const async_region region;
     const unsigned mxcsr_before = __builtin_ia32_stmxcsr();
@@ -233,7 +233,7 @@ TEST_CASE("errno and rounding are a task's own across preemptions by signal") {
   std::atomic<unsigned> wrong{0};
   preempt_often(
       strikes(), 2,
-      [&](int number, const Done& done) {
+      [&](int number, Done& done) {
         const int mode = number == 0 ? FE_UPWARD : FE_DOWNWARD;
         std::fesetround(mode);
         const async_region region;
@@ -274,7 +274,7 @@ TEST_CASE("exceptions thrown, caught and rethrown in a region survive its preemp
   std::atomic<unsigned> caught{0};
   preempt_often(
       strikes(), 2,
-      [&](int number, const Done& done) {
+      [&](int number, Done& done) {
         const async_region region;
         while (!done) {
           try {
@@ -310,7 +310,7 @@ TEST_CASE("the allocator is never entered twice: regions and what preempts them 
   std::atomic<unsigned> wrong{0};
   preempt_often(
       strikes(), 3,
-      [&](int number, const Done& done) {
+      [&](int number, Done& done) {
         const async_region region;
         std::vector<std::unique_ptr<std::vector<unsigned char>>> blocks(64);
         for (std::size_t i = 0; !done; ++i) {
@@ -338,7 +338,7 @@ TEST_CASE("stdio, the clock and other code of the C library may be called from r
   REQUIRE(sink != nullptr);
   preempt_often(
       strikes(), 2,
-      [&](int number, const Done& done) {
+      [&](int number, Done& done) {
         const async_region region;
         auto last = std::chrono::steady_clock::now();
         unsigned back = 0;

@@ -47,18 +47,21 @@ inline void check_books(const paceline::runtime& rt) {
   CHECK(all.weak_live == 0);
 }
 
-/// What a storm's victims look at. Where no signals are sent, looking is a safepoint.
+/// What a storm's victim looks at before each of its rounds. Where no signals are sent, looking is
+/// a safepoint. The first look never says that it is over: however short the storm, whoever is in
+/// it does a round.
 class Done {
  public:
-  explicit operator bool() const noexcept {
+  explicit Done(const std::atomic<bool>& over) noexcept : over_(over) {}
+  explicit operator bool() noexcept {
     if (!kSignals) paceline::preempt_point();
-    return value_.load(std::memory_order_relaxed);
+    return std::exchange(looked_, true) && over_.load(std::memory_order_relaxed);
   }
-  bool operator!() const noexcept { return !static_cast<bool>(*this); }
-  void raise() noexcept { value_ = true; }
+  bool operator!() noexcept { return !static_cast<bool>(*this); }
 
  private:
-  std::atomic<bool> value_{false};
+  const std::atomic<bool>& over_;
+  bool looked_ = false;
 };
 
 /// An urgent task that an outside thread wakes: each strike interrupts what runs. Between two
@@ -112,7 +115,7 @@ class Storm {
 template <class Body, class F>
 void preempt_often(std::uint64_t times, int hogs, Body body, F at_each) {
   paceline::runtime rt(one_worker());
-  Done done;
+  std::atomic<bool> over{false};
   std::atomic<int> begun{0};
   {
     Storm storm(rt, at_each);
@@ -120,12 +123,13 @@ void preempt_often(std::uint64_t times, int hogs, Body body, F at_each) {
     for (int i = 0; i < hogs; ++i) {
       tasks.push_back(rt.spawn({.qos = paceline::qos::utility}, [&, i] {
         ++begun;
+        Done done(over);
         body(i, done);
       }));
     }
     eventually("a hog runs", [&] { return begun != 0; });
     for (std::uint64_t i = 0; i < times; ++i) storm.strike();
-    done.raise();
+    over = true;
     for (auto& task : tasks) task.join();
   }
   if (kSignals) CHECK(rt.stats().total.demotions_async > 0);
