@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -36,6 +37,17 @@ enum class preemption_mode {
 /// block. An exception thrown by the hook itself is reported on stderr and dropped.
 using unhandled_hook = std::function<void(std::exception_ptr, std::string_view task_name)>;
 
+/// What the fast and the slow cores of a machine are used for. Whatever it says, background work
+/// keeps off the fast ones while slow ones are there, and work that prefers fast cores flows over
+/// to slow ones when there is more of it than fast cores.
+enum class profile : std::uint8_t {
+  performance,  ///< fast cores for all but `utility` and `background`; `utility` may use them when
+                ///< the slow ones have no room
+  balanced,     ///< `standard`, too, begins on slow cores while these have room
+  efficiency,   ///< so does `user_initiated`; `utility` never leaves the slow cores; fast cores
+                ///< whose little work fits elsewhere take none
+};
+
 struct runtime_options {
   /// Worker threads, 0..1024; 0 means one per usable core (affinity mask and cgroup quota count).
   std::size_t workers = 0;
@@ -49,6 +61,14 @@ struct runtime_options {
   /// cores, near and far as there, bound to nothing. Default: this machine, topology::detect();
   /// where that fails, the runtime says so once in its log and takes all usable cores as alike.
   std::optional<paceline::topology> topology = std::nullopt;
+
+  /// What fast and slow cores are used for, on a machine that has both (paceline-topology shows
+  /// what was understood). See docs/policies.md.
+  paceline::profile profile = paceline::profile::performance;
+
+  /// Multiplies the times of the classes (deadlines, warps, quanta), 0.001..100: 1 suits desktops,
+  /// 0.1 servers whose tasks take microseconds. Other constants of time are not touched.
+  double time_scale = 1.0;
 
   /// Prefix of the worker threads' names ("<name>/<index>"), up to 255 bytes; the system shows
   /// the first 15 bytes or so.

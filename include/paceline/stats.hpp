@@ -19,6 +19,9 @@ struct worker_stats {
   std::uint64_t stale_wakes = 0;       ///< wakes that found nothing to do: late, twice or too early
   std::uint64_t steals = 0;            ///< successful raids on another worker
   std::uint64_t tasks_stolen = 0;      ///< ready tasks taken in these raids
+  std::uint64_t sent_abroad = 0;       ///< spawned here and sent to another cluster of cores
+  std::uint64_t fetched = 0;           ///< stolen because they prefer this worker's kind of core
+  std::uint64_t relieved = 0;          ///< stolen from an overloaded cluster of another kind
   std::uint64_t parks = 0;             ///< times the worker went to sleep
   std::uint64_t unparks = 0;           ///< times somebody woke it (timer expiry not counted)
   std::uint64_t preempt_requests = 0;  ///< requests to give way that a safepoint met in time
@@ -52,6 +55,7 @@ struct runtime_stats {
   std::uint64_t spare_threads = 0;     ///< started for that so far
   std::uint64_t starved = 0;        ///< times a task was left alone because the system starved it
   std::uint64_t monitor_looks = 0;  ///< times the monitor woke up
+  std::uint64_t controller_steps = 0;  ///< times the controller weighed the clusters (0: only one)
   /// Signals that came outside a region, of all runtimes of the process: 0 or a bug.
   std::uint64_t signals_outside = 0;
 };

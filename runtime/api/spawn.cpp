@@ -90,9 +90,16 @@ constexpr unsigned kSpillFrom = 512;
 constexpr std::uint32_t kSpillPollNs = 1000;
 
 /// The seat that should take a spawn of this worker; null: its own.
-Seat* spill_to(const ExecutorRuntime& runtime, RuntimeCore& core) noexcept {
-  if (runtime.ready_estimate() <= kSpillFrom || core.worker_count() == 1) return nullptr;
+Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) noexcept {
   const auto& own = static_cast<const Seat&>(runtime.port());
+  if ((own.native.load(std::memory_order_relaxed) & bit(qos_class)) == 0) [[unlikely]] {
+    Seat& abroad = core.emptiest_for(qos_class);
+    if (&abroad == &own) return nullptr;
+    abroad.inflow.fetch_add(1, std::memory_order_relaxed);
+    bump(runtime.counters().sent_abroad);
+    return &abroad;
+  }
+  if (runtime.ready_estimate() <= kSpillFrom || core.worker_count() == 1) return nullptr;
   if (own.poll_ns.load(std::memory_order_relaxed) < kSpillPollNs) return nullptr;
   Seat& candidate = core.emptiest();
   const std::uint64_t there = std::uint64_t{candidate.load.load(std::memory_order_relaxed)} +
@@ -140,7 +147,7 @@ std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
                                  std::coroutine_handle<> frame, unsigned qos_class,
                                  const std::optional<std::size_t>& asked) {
   const std::uint64_t id = id_at(core, core.admit_from_outside("spawn"), 0);
-  Seat& seat = core.place(asked);
+  Seat& seat = core.place(asked, qos_class);
   Slot* slot = seat.collections[qos_class].allocate_shared(asked ? Role::pinned : Role::shared);
   if (slot == nullptr) {
     core.forget_from_outside();
@@ -211,8 +218,9 @@ std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
   if (target.stopping()) throw_stopped();
   promise.runtime_id.store(target.id(), std::memory_order_relaxed);
   core::attach_nice(promise, core::nice_of_spawner(runtime.get()));
-  return core::spawn_here(*runtime, target, promise, frame, core::class_of(*runtime->current()),
-                          core::spill_to(*runtime, target), Role::shared);
+  const unsigned qos_class = core::class_of(*runtime->current());
+  return core::spawn_here(*runtime, target, promise, frame, qos_class,
+                          core::spill_to(*runtime, target, qos_class), Role::shared);
 }
 
 std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
@@ -243,11 +251,11 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
                                  : core::nice_of_spawner(runtime.get()));
   if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, asked);
   if (!asked) {
-    Seat* elsewhere = core::spill_to(*runtime, *target);
+    Seat* elsewhere = core::spill_to(*runtime, *target, qos_class);
     return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, Role::shared);
   }
-  return core::spawn_here(*runtime, *target, promise, frame, qos_class, &target->place(asked),
-                          Role::pinned);
+  return core::spawn_here(*runtime, *target, promise, frame, qos_class,
+                          &target->place(asked, qos_class), Role::pinned);
 }
 
 const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) noexcept {
@@ -377,7 +385,9 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
         "a task cannot move to another runtime while its call stack waits in await_here");
   }
   target->admit_from_outside("schedule");
-  Seat& seat = target->place(std::nullopt);
+  Seat& seat =
+      target->place(std::nullopt, current != nullptr ? core::class_of(*current)
+                                                     : static_cast<unsigned>(qos::standard));
   if (current == nullptr) {
     try {
       seat.worker.load(std::memory_order_acquire)->inbox().post(frame);  // M29
@@ -411,10 +421,18 @@ void this_task::set_qos(paceline::qos q) {
   const unsigned qos_class = core::class_for(q, nullptr);
   core::Slot& current = *runtime->current();
   if (core::class_of(current) == qos_class) return;
-  core::TaskCollection& collection = runtime->worker().seat().collections[qos_class];
+  core::Seat& seat = runtime->worker().seat();
+  core::TaskCollection& collection = seat.collections[qos_class];
   core::Slot* slot = nullptr;
+  bool goes_abroad = false;
   if (core::Group::of(current).role == core::Role::pinned) {
     slot = collection.allocate_shared(core::Role::pinned);
+  } else if ((seat.native.load(std::memory_order_relaxed) & core::bit(qos_class)) == 0) {
+    // It moves house to the kind of core where it belongs now, and goes there with its next
+    // suspension.
+    core::Seat& abroad = runtime->worker().core().emptiest_for(qos_class);
+    slot = abroad.collections[qos_class].allocate_shared(core::Role::shared);
+    goes_abroad = true;
   } else if (runtime->apart()) {
     slot = collection.allocate_shared(core::Role::shared);
   } else {
@@ -423,6 +441,7 @@ void this_task::set_qos(paceline::qos q) {
   if (slot == nullptr) throw std::bad_alloc();
   detail::move_current(*runtime, *slot);
   runtime->note_current_class();
+  if (goes_abroad) runtime->current_goes_home();
 }
 
 }  // namespace paceline

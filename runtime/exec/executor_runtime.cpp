@@ -294,10 +294,11 @@ void ExecutorRuntime::put_back(Slot& slot) noexcept {
   } else if (is_home(slot, port_)) {
     notify_home(slot);
     became_ready();
-  } else if (!loot_.full() && !apart()) {
+  } else if (!loot_.full() && !apart() && &slot != goes_home_) {
     loot_.push(slot);
     ++ready_;
   } else {
+    goes_home_ = nullptr;
     notify(slot);
   }
 }

@@ -168,6 +168,9 @@ class ExecutorRuntime {
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
   /// The task that runs now lives in another slot from now on.
   void move_current(Slot& to) noexcept { set_current(&to); }
+  /// When the task that runs now is next ready it waits at its home, which is elsewhere, and not
+  /// here as if it had been stolen.
+  void current_goes_home() noexcept { goes_home_ = current_; }
   /// Resumes `next` when the present resumption has returned. False: no memory to remember it.
   bool post_transfer(std::coroutine_handle<> next) noexcept;
 
@@ -307,6 +310,7 @@ class ExecutorRuntime {
   // The run.
   Slot* current_ = nullptr;
   Slot* first_ = nullptr;
+  const Slot* goes_home_ = nullptr;                   // an address, maybe of a task long gone
   std::coroutine_handle<> posted_;                    // resumed next,
   std::vector<std::coroutine_handle<>> posted_more_;  // and after it; rarely any
   Outcome outcome_ = Outcome::none;

@@ -45,8 +45,14 @@ class Loot {
   }
   /// Another worker: takes one entry, or null.
   Slot* take_any() noexcept {
+    return take_any([](const Slot&) { return true; });
+  }
+  /// The same, of those that looked `wanted` a moment before.
+  template <class Wanted>
+  Slot* take_any(Wanted&& wanted) noexcept {
     for (Atomic<Slot*>& entry : entries_) {
-      if (entry.load(std::memory_order_relaxed) == nullptr) continue;
+      const Slot* seen = entry.load(std::memory_order_relaxed);
+      if (seen == nullptr || !wanted(*seen)) continue;
       // Acquire. Pairs: push.
       if (Slot* slot = entry.exchange(nullptr, std::memory_order_acq_rel)) return slot;  // M11
     }

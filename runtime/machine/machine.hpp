@@ -70,6 +70,7 @@ struct ThisThread {
   std::uint32_t placed_runtime = 0;
   std::uint32_t placed_seat = 0;
   std::uint32_t placements_left = 0;
+  std::uint32_t placed_class = 0;
   std::uint32_t place_turn = 0;
 };
 /// Never inlined: a compiler may keep a thread-local address across a suspension that changes the

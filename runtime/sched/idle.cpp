@@ -20,12 +20,33 @@ bool wake_seat(Seat& seat, std::uint32_t token) noexcept {
 
 namespace {
 
-/// The nearest sleeper from `origin` on that is not bound to `own_cpu`; if there is no other, one
-/// that is. Null: everybody is awake.
+/// What is ready at the worker that help is wanted for, and what it takes to be of help.
+struct Plight {
+  Word ready = 0;  // classes; 0: not known, or nothing that is a task
+  unsigned rank_shift = 0;
+
+  explicit Plight(const Seat* seat) noexcept {
+    if (seat == nullptr) return;
+    ready = seat->classes.load(std::memory_order_relaxed) & Port::kClasses;
+    rank_shift = seat->rank.load(std::memory_order_relaxed) * 8u;
+  }
+  bool is_native(const Seat& helper) const noexcept {
+    return ready == 0 || (helper.native.load(std::memory_order_relaxed) & ready) != 0;
+  }
+  bool is_for(const Seat& helper) const noexcept {
+    return ready == 0 || (helper.takes.load(std::memory_order_relaxed) >> rank_shift & ready) != 0;
+  }
+};
+
+/// The nearest sleeper from `origin` on that may help, those on the right kind of core first, and
+/// before one that is bound to `own_cpu` any other. Null: there is none.
 Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
   const unsigned first = words == 0 ? 0 : origin / 64 % words;
+  const Plight plight(words == 0 ? nullptr
+                                 : hub.seats[origin].load(std::memory_order_acquire));  // M10
+  Seat* abroad = nullptr;
   Seat* here = nullptr;
   // The origin's own word is visited twice: above the origin first, below it last.
   for (unsigned step = 0; words != 0 && step <= words; ++step) {
@@ -37,10 +58,17 @@ Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
       if (seat == nullptr || seat->park.load(std::memory_order_seq_cst) != Seat::kAsleep) {  // M7
         continue;
       }
-      if (own_cpu < 0 || seat->cpu.load(std::memory_order_relaxed) != own_cpu) return seat;
-      here = seat;
+      if (!plight.is_for(*seat)) continue;
+      if (own_cpu >= 0 && seat->cpu.load(std::memory_order_relaxed) == own_cpu) {
+        here = seat;
+      } else if (plight.is_native(*seat)) {
+        return seat;
+      } else if (abroad == nullptr) {
+        abroad = seat;
+      }
     }
   }
+  if (abroad != nullptr) return abroad;
   // One that watches looks soon in any case, and would only push us aside.
   return Hub::is_alert(hub.watcher.load(std::memory_order_seq_cst)) ? nullptr : here;  // M27
 }
@@ -68,7 +96,10 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept {
   if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
   if (hub->searching.load(std::memory_order_relaxed) != 0) return;
   if (hub->napping.load(std::memory_order_relaxed) != 0) return;
-  const bool worth_it = ready > 1 && seat.time_for(ready) >= kWakeCost;
+  // What waits here and prefers another kind of core goes there as soon as it may.
+  const bool foreign = (seat.classes.load(std::memory_order_relaxed) & Port::kClasses &
+                        ~seat.native.load(std::memory_order_relaxed)) != 0;
+  const bool worth_it = ready > 1 && (foreign || seat.time_for(ready) >= kWakeCost);
   if (!worth_it && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }

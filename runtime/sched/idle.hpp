@@ -52,6 +52,15 @@ struct Seat : Port {
   Atomic<std::uint32_t> poll_ns{0};  // how long its polls take, smoothed; 0: not known yet
   Atomic<Nanos> looked_at{0};        // when it last looked at the clock
   Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
+  Atomic<Nanos> rested{0};           // how long it has slept so far,
+  Atomic<Nanos> rests_since{0};      // but for the sleep that began then; 0: it is awake
+
+  // What Edge says of this place (clusters.hpp), written by the controller; as it stands here where
+  // all workers are alike. Classes that prefer its kind of core, the kind's rank, and which classes
+  // its worker may take from workers of each kind: eight bits for each rank.
+  Atomic<Word> native{~Word{0}};
+  Atomic<std::uint64_t> takes{~std::uint64_t{0}};
+  Atomic<std::uint8_t> rank{0};
   Atomic<Worker*> worker{nullptr};
 
   Region own_region;  // the region word of the thread that began here
@@ -118,7 +127,8 @@ void signal_seat(Seat& seat) noexcept;
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
 
-/// Calls one sleeper to search, nearest to `origin` by index first. The one that is bound to the
+/// Calls one sleeper to search that may take what is ready at the worker `origin`, nearest by index
+/// first, those before all others on whose kind of core it belongs. The one that is bound to the
 /// CPU we run on comes last: it could only run instead of us.
 void call_helper(Hub& hub, unsigned origin) noexcept;
 

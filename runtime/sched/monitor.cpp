@@ -90,6 +90,7 @@ void Monitor::run() noexcept {
     looks_.store(looks_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (look(now, next)) {
       idle_since = 0;
+      next = std::min(next, core_.steering().step(now));
     } else if (idle_since == 0) {
       idle_since = now;
     }

@@ -24,18 +24,21 @@ constexpr Nanos kSystemSlice = 3 * kMillisecond;
 
 }  // namespace
 
-Seat& RuntimeCore::place(const std::optional<std::size_t>& core) noexcept {
+Seat& RuntimeCore::place(const std::optional<std::size_t>& core, unsigned qos_class) noexcept {
   Seat* seat = nullptr;
   if (core) {
     seat = seats_[*core];
   } else if (machine::ThisThread& self = machine::this_thread();
-             self.placed_runtime == id_ && self.placements_left != 0) {
+             self.placed_runtime == id_ && self.placements_left != 0 &&
+             (self.placed_class == qos_class || !clusters_.several())) {
     --self.placements_left;
     seat = seats_[self.placed_seat];
   } else {
     // A thread that is no worker holds the CPU it runs on against the worker bound there.
-    seat = &emptiest(self.runtime == nullptr && plan_.pin ? machine::current_cpu() : -1);
+    const int taken_cpu = self.runtime == nullptr && plan_.pin ? machine::current_cpu() : -1;
+    seat = clusters_.several() ? &emptiest_for(qos_class, taken_cpu) : &emptiest(taken_cpu);
     self.placed_runtime = id_;
+    self.placed_class = qos_class;
     self.placed_seat = seat->index.load(std::memory_order_relaxed);
     const Nanos each = seat->time_for(1);
     self.placements_left = static_cast<std::uint32_t>(
@@ -68,7 +71,15 @@ Seat& RuntimeCore::emptiest(int taken_cpu) noexcept {
   return *seats_[best];
 }
 
-std::size_t RuntimeCore::emptiest_of(std::span<const std::size_t> workers) const noexcept {
+Seat& RuntimeCore::emptiest_for(unsigned qos_class, int taken_cpu) noexcept {
+  const policy::PlaceVerdict verdict = clusters_.place(static_cast<qos>(qos_class));
+  const auto workers = clusters_.workers_of(verdict.where);
+  // Nowhere is anything recommended: any worker will do.
+  return workers.empty() ? emptiest(taken_cpu) : *seats_[emptiest_of(workers, taken_cpu)];
+}
+
+std::size_t RuntimeCore::emptiest_of(std::span<const std::size_t> workers,
+                                     int taken_cpu) const noexcept {
   std::size_t best = workers.front();
   Nanos least = kForever;
   // In turn, so that equals share.
@@ -76,7 +87,7 @@ std::size_t RuntimeCore::emptiest_of(std::span<const std::size_t> workers) const
   for (std::size_t i = 0; i < workers.size(); ++i) {
     const std::size_t at = workers[(first + i) % workers.size()];
     if (at >= plan_.workers) continue;
-    const Nanos wait = expected_wait(*seats_[at], -1);
+    const Nanos wait = expected_wait(*seats_[at], taken_cpu);
     if (wait < least) {
       least = wait;
       best = at;

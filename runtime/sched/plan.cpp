@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <stdexcept>
+#include <tuple>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "machine/topology_data.hpp"
+#include "policy/profile.hpp"
+#include "sched/machine_data.hpp"
 #include "sched/runtime_core.hpp"
 #include "trace/log.hpp"
 
@@ -50,6 +54,98 @@ topology machine_for(const runtime_options& options) {
                            options.name, error.what()));
     return machine::homogeneous(machine::usable_cpus());
   }
+}
+
+namespace {
+
+policy::ProfileName name_of(profile chosen) noexcept {
+  switch (chosen) {
+    case profile::performance: return policy::ProfileName::performance;
+    case profile::efficiency: return policy::ProfileName::efficiency;
+    case profile::balanced: break;
+  }
+  return policy::ProfileName::balanced;
+}
+
+policy::Profile edges_of(profile chosen) noexcept {
+  switch (chosen) {
+    case profile::performance: return policy::Profile::performance;
+    case profile::efficiency: return policy::Profile::efficiency;
+    case profile::balanced: break;
+  }
+  return policy::Profile::balanced;
+}
+
+}  // namespace
+
+void check_profile(const runtime_options& options) {
+  if (options.profile != profile::performance && options.profile != profile::balanced &&
+      options.profile != profile::efficiency) {
+    throw std::invalid_argument(
+        "runtime_options.profile is neither performance nor balanced nor efficiency");
+  }
+  const auto verdict = policy::make_profile(name_of(options.profile), options.time_scale);
+  if (verdict.fault != policy::ProfileFault::none) {
+    throw std::invalid_argument(fmt::format("runtime_options.time_scale is {}; use {} to {}",
+                                            options.time_scale, policy::kLeastProfileScale,
+                                            policy::kMostProfileScale));
+  }
+}
+
+/// Which worker sits on which cluster. One that the system moves about sits nowhere.
+void RuntimeCore::settle_clusters() {
+  if (!plan_.pin && machine_.is_this_machine()) return;
+  const MachineData data(machine_);
+  try {
+    clusters_.arrange(data.view(), edges_of(options_.profile), *hub_, seats_);
+    if (!clusters_.several()) return;
+    const auto settings = policy::make_profile(name_of(options_.profile), options_.time_scale);
+    steering_.begin(data.view(), settings.profile, clusters_, seats_);
+  } catch (const std::invalid_argument& error) {
+    clusters_.forget();
+    log::write(log::Level::warn,
+               fmt::format("runtime '{}': takes its machine's cores as alike ({})", options_.name,
+                           error.what()));
+  }
+}
+
+Worker::Plan RuntimeCore::plan_worker(unsigned index) const {
+  const auto count = static_cast<unsigned>(plan_.workers);
+  Worker::Plan plan;
+  plan.index = index;
+  plan.cpu = plan_.pin ? plan_.cpus[index] : -1;
+  if (plan_.pin) plan.thread_class = machine::class_of_core(machine_, index);
+  plan.stack_bytes = options_.stack_size;
+  // Nearest first; among equals the next index first, so that thieves spread. Workers that the
+  // system moves about are near to nobody.
+  const bool placed = plan_.pin || !machine_.is_this_machine();
+  const std::size_t cores = machine_.cores().size();
+  std::vector<unsigned> distance(count, 0);
+  for (unsigned v = 0; placed && v < count; ++v) {
+    distance[v] = machine_.distance(index % cores, v % cores);
+  }
+  // A cluster is as near as the nearest in it, and together.
+  std::vector<unsigned> to_cluster(clusters_.count(), ~0u);
+  const auto cluster = [&](unsigned v) -> unsigned {
+    return clusters_.several() ? clusters_.of(v) : 0;
+  };
+  for (unsigned v = 0; clusters_.several() && v < count; ++v) {
+    to_cluster[cluster(v)] = std::min(to_cluster[cluster(v)], distance[v]);
+  }
+  const auto rank = [&](unsigned v) {
+    const unsigned far = clusters_.several() ? to_cluster[cluster(v)] : 0;
+    return std::tuple(far, cluster(v), distance[v], (v + count - index) % count);
+  };
+  for (unsigned step = 1; step < count; ++step) plan.victims.push_back((index + step) % count);
+  std::sort(plan.victims.begin(), plan.victims.end(),
+            [&](unsigned a, unsigned b) { return rank(a) < rank(b); });
+  plan.of_cluster.resize(clusters_.count());
+  for (unsigned at = 0; clusters_.several() && at < plan.victims.size(); ++at) {
+    Worker::Range& range = plan.of_cluster[cluster(plan.victims[at])];
+    if (range.last == 0) range.first = at;
+    range.last = at + 1;
+  }
+  return plan;
 }
 
 }  // namespace paceline::core

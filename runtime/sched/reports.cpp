@@ -53,6 +53,9 @@ runtime_stats RuntimeCore::stats() const {
     w.stale_wakes = value(c.stale) + value(seat.remote_stale);
     w.steals = value(c.steals);
     w.tasks_stolen = value(c.tasks_stolen);
+    w.sent_abroad = value(c.sent_abroad);
+    w.fetched = value(c.fetched);
+    w.relieved = value(c.relieved);
     w.parks = value(c.parks);
     w.unparks = value(c.unparks);
     w.preempt_requests = value(c.preempt_requests);
@@ -72,6 +75,9 @@ runtime_stats RuntimeCore::stats() const {
     all.total.stale_wakes += w.stale_wakes;
     all.total.steals += w.steals;
     all.total.tasks_stolen += w.tasks_stolen;
+    all.total.sent_abroad += w.sent_abroad;
+    all.total.fetched += w.fetched;
+    all.total.relieved += w.relieved;
     all.total.parks += w.parks;
     all.total.unparks += w.unparks;
     all.total.preempt_requests += w.preempt_requests;
@@ -105,6 +111,7 @@ runtime_stats RuntimeCore::stats() const {
   }
   all.total.spawned += value(outside_spawned_) - forgotten;
   all.total.unhandled = value(unhandled_);
+  all.controller_steps = steering_.steps();
   all.class_refusals = thread_classes_.refusals();
   all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
   return all;

@@ -99,6 +99,7 @@ runtime_options checked(runtime_options options) {
   if (options.shutdown_deadline && options.shutdown_deadline->count() <= 0) {
     throw std::invalid_argument("runtime_options.shutdown_deadline must be greater than zero");
   }
+  check_profile(options);
   return options;
 }
 
@@ -135,10 +136,6 @@ void RuntimeCore::start_workers() {
   hub_ = acquire_hub(count);
   std::size_t started = 0;
   try {
-    // Workers that the system moves about are near to nobody.
-    const bool placed = plan_.pin || !machine_.is_this_machine();
-    const std::size_t cores = machine_.cores().size();
-    std::vector<unsigned> distance(count, 0);
     surroundings_.stopping = &stopping_;
     surroundings_.sleepers = &hub_->sleepers;
     surroundings_.help_wanted = &core::help_wanted;
@@ -155,24 +152,13 @@ void RuntimeCore::start_workers() {
       surroundings_.max_weak = 0;
     else
       surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
+    surroundings_.classes = policy::class_table(options_.time_scale);
     surroundings_.slice = std::max<Nanos>(options_.slice.count(), Monitor::kSliceMin);
+    for (unsigned i = 0; i < count; ++i) seats_.push_back(acquire_seat(*hub_, i));
+    settle_clusters();
     for (unsigned i = 0; i < count; ++i) {
-      seats_.push_back(acquire_seat(*hub_, i));
-      Worker::Plan plan;
-      plan.index = i;
-      plan.cpu = plan_.pin ? plan_.cpus[i] : -1;
-      if (plan_.pin) plan.thread_class = machine::class_of_core(machine_, i);
-      for (unsigned v = 0; placed && v < count; ++v) {
-        distance[v] = machine_.distance(i % cores, v % cores);
-      }
-      plan.stack_bytes = options_.stack_size;
-      for (unsigned step = 1; step < count; ++step) plan.victims.push_back((i + step) % count);
-      // Nearest first; among equals the next index first, so that thieves spread.
-      const auto rank = [&](unsigned v) { return std::pair(distance[v], (v + count - i) % count); };
-      std::sort(plan.victims.begin(), plan.victims.end(),
-                [&](unsigned a, unsigned b) { return rank(a) < rank(b); });
       workers_.push_back(
-          std::make_unique<Worker>(*this, *seats_.back(), *hub_, surroundings_, std::move(plan)));
+          std::make_unique<Worker>(*this, *seats_[i], *hub_, surroundings_, plan_worker(i)));
     }
     if (options_.preemption != preemption_mode::off) {
       machine::prepare_barriers();

@@ -21,9 +21,11 @@
 #include "base/time.hpp"
 #include "machine/machine.hpp"
 #include "machine/thread_class.hpp"
+#include "sched/clusters.hpp"
 #include "sched/crew.hpp"
 #include "sched/idle.hpp"
 #include "sched/monitor.hpp"
+#include "sched/steering.hpp"
 #include "sched/worker.hpp"
 
 namespace paceline::detail {
@@ -76,13 +78,16 @@ class RuntimeCore {
   }
   /// The admitted task could not be started.
   void forget_from_outside() noexcept;
-  /// The seat for a task from elsewhere; `core` was asked for by the user. Any thread.
-  Seat& place(const std::optional<std::size_t>& core) noexcept;
+  /// The seat for a task of a class from elsewhere; `core` was asked for by the user. Any thread.
+  Seat& place(const std::optional<std::size_t>& core, unsigned qos_class) noexcept;
+  /// The least loaded seat of the cluster that the Edge policy chooses for a class. Only where
+  /// there are several clusters; `taken_cpu` as below. Any thread.
+  Seat& emptiest_for(unsigned qos_class, int taken_cpu = -1) noexcept;
   /// The least loaded seat of those looked at; one whose worker is bound to `taken_cpu` counts as
   /// unable to run for a while (-1: none). Any thread.
   Seat& emptiest(int taken_cpu = -1) noexcept;
   /// The index of the least loaded worker among these, which hold one at least. Any thread.
-  std::size_t emptiest_of(std::span<const std::size_t> workers) const noexcept;
+  std::size_t emptiest_of(std::span<const std::size_t> workers, int taken_cpu = -1) const noexcept;
 
   void request_stop() noexcept;
   bool stopping() const noexcept { return stopping_.load(std::memory_order_seq_cst); }  // M17
@@ -114,6 +119,9 @@ class RuntimeCore {
   /// The signal that preempts in async regions; 0: none.
   int async_signal() const noexcept { return async_signal_; }
   Crew& crew() noexcept { return crew_; }
+  const Clusters& clusters() const noexcept { return clusters_; }
+  /// The controller over them, on the monitor's thread.
+  Steering& steering() noexcept { return steering_; }
   const Surroundings& surroundings() const noexcept { return surroundings_; }
   /// Null with preemption_mode::off.
   const Monitor* monitor() const noexcept { return monitor_.get(); }
@@ -158,6 +166,8 @@ class RuntimeCore {
   void detach(detail::StopRecord& record) noexcept;
   std::stop_source next_unstopped();
   void stop_records() noexcept;
+  void settle_clusters();
+  Worker::Plan plan_worker(unsigned index) const;
   static Nanos expected_wait(const Seat& seat, int taken_cpu) noexcept;
   static void thread_body(void* worker) noexcept;
 
@@ -172,6 +182,8 @@ class RuntimeCore {
   std::vector<Seat*> seats_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<machine::ThreadHandle> threads_;
+  Clusters clusters_;
+  Steering steering_;
   std::unique_ptr<Monitor> monitor_;
   Surroundings surroundings_;
   Crew crew_{*this};

@@ -58,6 +58,11 @@ Seat* fresh_seat(unsigned index) {
   seat->hold.store(0, std::memory_order_relaxed);
   seat->looked_at.store(0, std::memory_order_relaxed);
   seat->cpu.store(-1, std::memory_order_relaxed);
+  seat->rested.store(0, std::memory_order_relaxed);
+  seat->rests_since.store(0, std::memory_order_relaxed);
+  seat->native.store(~Word{0}, std::memory_order_relaxed);
+  seat->takes.store(~std::uint64_t{0}, std::memory_order_relaxed);
+  seat->rank.store(0, std::memory_order_relaxed);
   seat->region.store(nullptr, std::memory_order_relaxed);
   seat->own_region.reset();
   return seat;

@@ -33,13 +33,13 @@ using RaidCursors = std::array<PageCursor, qos_count + 1>;
 // time a raid takes, not what it finds in the end.
 inline constexpr unsigned kRaidPages = 128;
 
-/// Calls visit(group, page, ready word) for flagged pages of tasks that may be stolen, most
-/// important class first, until it returns true. True if it did.
+/// Calls visit(group, page, ready word) for flagged pages of tasks of the classes `wanted` that may
+/// be stolen, most important class first, until it returns true. True if it did.
 template <class Visit>
-bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noexcept {
+bool each_stealable_page(Port& victim, RaidCursors& cursors, Word wanted, Visit&& visit) noexcept {
   Word classes = victim.classes.load(std::memory_order_seq_cst);  // M6
   // The slots of weak executors are nobody else's.
-  if (!planted(Mutant::steal_pinned)) classes &= Port::kClasses;
+  if (!planted(Mutant::steal_pinned)) classes &= wanted & Port::kClasses;
   for (; classes != 0; classes = without_lowest(classes)) {
     const unsigned at = lowest(classes);
     const Group* first_group = nullptr;
@@ -71,10 +71,11 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Visit&& visit) noex
 /// is `stuck` (it has not started a poll since the thief last looked). A lone task of a victim that
 /// is getting on is left to it: moving it costs more than waiting for it. Any worker of the
 /// runtime.
-inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept {
+inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck,
+                       Word wanted = Port::kClasses) noexcept {
   Haul lone;
   Haul haul;
-  each_stealable_page(victim, cursors, [&](Group& group, unsigned page, Word ready) {
+  each_stealable_page(victim, cursors, wanted, [&](Group& group, unsigned page, Word ready) {
     const unsigned have = count(ready);
     const unsigned take = stuck ? (have + 1) / 2 : have / 2;
     if (take == 0) {
@@ -94,12 +95,13 @@ inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck) noexcept 
   return haul;
 }
 
-/// Would steal_from find something in a victim that is getting on? Takes nothing.
-inline bool worth_stealing(Port& victim, RaidCursors cursors) noexcept {
+/// Would steal_from find something in a victim that is getting on, or `stuck`? Takes nothing.
+inline bool worth_stealing(Port& victim, RaidCursors cursors, bool stuck = false,
+                           Word wanted = Port::kClasses) noexcept {
   unsigned seen = 0;
-  return each_stealable_page(victim, cursors, [&](Group&, unsigned, Word ready) {
+  return each_stealable_page(victim, cursors, wanted, [&](Group&, unsigned, Word ready) {
     seen += count(ready);
-    return seen > 1;
+    return seen > (stuck ? 0 : 1);
   });
 }
 

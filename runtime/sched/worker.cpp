@@ -18,20 +18,6 @@ namespace {
 constexpr unsigned kBatchMax = 256;
 constexpr Nanos kLookAfter = 50 * kMicrosecond;
 
-// How long a worker searches before it sleeps. Of the order of what a park and an unpark cost
-// together (docs/benchmarks.md, "What a wake costs"): searching longer cannot pay.
-constexpr Nanos kSearchFor = 30 * kMicrosecond;
-// A victim that has started no poll for so long keeps its ready tasks waiting.
-constexpr Nanos kStuckAfter = 5 * kMicrosecond;
-
-// A raid pays if the thief is busy for at least so long per stolen task: moving a task's lines
-// there and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal
-// costs").
-constexpr Nanos kRaidPays = 500;
-// After raids that did not pay the thief waits before the next, twice as long each time.
-constexpr Nanos kRaidPauseMin = 20 * kMicrosecond;
-constexpr Nanos kRaidPauseMax = kMillisecond;
-
 // Unused memory goes back to the system after so long without work.
 constexpr Nanos kTrimAfter = kSecond;
 constexpr std::size_t kKeepChunks = 4;
@@ -184,140 +170,6 @@ bool Worker::own_work_visible() const noexcept {
          !runtime_.loot_empty() || runtime_.has_first();
 }
 
-/// The re-check of the park protocol.
-bool Worker::any_work_visible() noexcept {
-  if (own_work_visible() || let_go_.load(std::memory_order_seq_cst) ||  // M7
-      want_trim_.load(std::memory_order_seq_cst)) {                     // M7
-    return true;
-  }
-  // With a searcher about, what is ready elsewhere is the searcher's business: it calls the next
-  // helper when it finds more than it can take.
-  if (hub_.searching.load(std::memory_order_seq_cst) != 0) return false;  // M9
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    if (worth_stealing(victim(v), victims_[v].cursors)) return true;
-  }
-  return false;
-}
-
-// --- stealing ---
-
-Seat& Worker::victim(std::size_t v) noexcept {
-  return *hub_.seats[plan_.victims[v]].load(std::memory_order_relaxed);
-}
-
-bool Worker::others_have_work() noexcept {
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    // M9
-    if ((victim(v).classes.load(std::memory_order_seq_cst) & Port::kClasses) != 0) return true;
-  }
-  return false;
-}
-
-void Worker::note_epochs() noexcept {
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    victims_[v].epoch = core_.worker(plan_.victims[v]).epoch();
-  }
-}
-
-/// One round over the victims, nearest first. `epochs_are_old`: a victim whose epoch has not moved
-/// since note_epochs counts as stuck.
-bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
-  for (std::size_t v = 0; v < victims_.size(); ++v) {
-    Seat& seat = victim(v);
-    Worker& other = core_.worker(plan_.victims[v]);
-    const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
-    const bool stuck = asleep || (epochs_are_old && other.epoch() == victims_[v].epoch);
-    if ((seat.classes.load(std::memory_order_relaxed) & Port::kClasses) != 0) {
-      const Haul haul = steal_from(seat, victims_[v].cursors, stuck);
-      if (haul.bits != 0) {
-        Counters& counters = runtime_.counters();
-        bump(counters.steals);
-        bump(counters.tasks_stolen, count(haul.bits));
-        each_bit(haul.bits,
-                 [&](unsigned i) { runtime_.add_loot(haul.group->page_slots(haul.page)[i]); });
-        seat.taken.fetch_add(count(haul.bits), std::memory_order_relaxed);
-        raided_at_ = machine::now();
-        raided_tasks_ = count(haul.bits);
-        more = haul.more;
-        return true;
-      }
-    }
-    if (stuck && other.runtime_.loot().size_hint() != 0) {
-      if (Slot* slot = other.runtime_.loot().take_any()) {
-        bump(runtime_.counters().steals);
-        bump(runtime_.counters().tasks_stolen);
-        seat.taken.fetch_add(1, std::memory_order_relaxed);
-        runtime_.poll_first(*slot);
-        more = other.runtime_.loot().size_hint() > 1;
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
-/// Did the last raid pay? Asked when its tasks are done with: they ended, or wait for something.
-void Worker::weigh_last_raid(Nanos now) noexcept {
-  if (raided_at_ == 0) return;
-  const bool paid = now - raided_at_ >= kRaidPays * raided_tasks_;
-  raided_at_ = 0;
-  if (paid) {
-    raid_pause_ = 0;
-  } else {
-    raid_pause_ = std::clamp(raid_pause_ * 2, kRaidPauseMin, kRaidPauseMax);
-  }
-}
-
-/// Sleeps through the raid pause, so that a victim with many tiny tasks does not pay for helpers it
-/// is better off without. True if there is work of our own.
-bool Worker::nap(Nanos now) noexcept {
-  if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;  // M27
-  const Nanos until = std::min(now + raid_pause_, timers_.next_expiry());
-  const Wakeup wakeup = park(hub_, seat_, until, [this, until] {
-    return own_work_visible() || timers_.next_expiry() < until ||
-           let_go_.load(std::memory_order_seq_cst);  // M7
-  });
-  hub_.napping.store(0, std::memory_order_release);  // M27
-  if (wakeup.slept) bump(runtime_.counters().parks);
-  if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
-  core_.worker_woke();
-  // Nobody calls a helper during a nap, but a call may have been on its way when it began.
-  if (wakeup.token == Seat::kCalled) end_search(hub_);
-  return own_work_visible();
-}
-
-bool Worker::search() noexcept {
-  const bool called = std::exchange(called_, false);
-  if (victims_.empty()) {
-    if (called) end_search(hub_);
-    return false;
-  }
-  Nanos now = machine::now();
-  weigh_last_raid(now);
-  if (!kInfiniteParks && raid_pause_ != 0 && !called && !own_work_visible()) {
-    if (nap(now)) return true;
-    now = machine::now();
-  }
-  if (!called && !begin_search(hub_)) return false;
-  note_epochs();
-  const Nanos start = now;
-  bool found = false;
-  bool more = false;
-  for (;;) {
-    found = own_work_visible() || raid(now - start >= kStuckAfter, more);
-    if (found || now - start >= kSearchFor || now >= timers_.next_expiry()) break;
-    for (int i = 0; i < 16; ++i) machine::relax();
-    now = machine::now();
-  }
-  const bool last = end_search(hub_);
-  // Whoever made work ready meanwhile relied on this search.
-  if (found && last && (more || others_have_work())) {
-    help_wanted(seat_, runtime_.ready_estimate());
-  }
-  last_look_ = now;
-  return found;
-}
-
 // --- rest ---
 
 /// Sleeps until there is a reason to run the loop again.
@@ -337,6 +189,8 @@ void Worker::rest() noexcept {
     if constexpr (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
 
     const bool others_slept = deadline == kForever && all_others_sleep();
+    seat_.rests_since.store(now, std::memory_order_relaxed);
+    const Nanos slept_from = now;
     const Wakeup wakeup = park(hub_, seat_, deadline, [&] {
       core_.worker_rests();
       // Whoever woke up since we decided not to watch may count on a watch; and a thread that has
@@ -346,6 +200,7 @@ void Worker::rest() noexcept {
     });
 
     now = last_look_ = machine::now();
+    note_rest(now - slept_from);
     Counters& counters = runtime_.counters();
     if (wakeup.slept) bump(counters.parks);
     if (wakeup.token != Seat::kAsleep) bump(counters.unparks);
@@ -362,6 +217,12 @@ void Worker::rest() noexcept {
   if (end_watch() && (runtime_.ready_estimate() > 1 || others_have_work())) {
     help_wanted(seat_, runtime_.ready_estimate());  // a successor
   }
+}
+
+void Worker::note_rest(Nanos slept) noexcept {
+  const Nanos before = seat_.rested.load(std::memory_order_relaxed);
+  seat_.rested.store(before + slept, std::memory_order_relaxed);
+  seat_.rests_since.store(0, std::memory_order_relaxed);
 }
 
 void Worker::trim() noexcept {

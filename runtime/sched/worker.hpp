@@ -24,12 +24,17 @@ class RuntimeCore;
 
 class Worker {
  public:
+  struct Range {
+    unsigned first = 0;
+    unsigned last = 0;  // one past
+  };
   struct Plan {
     unsigned index = 0;
     int cpu = -1;                                      // bind to it; -1: do not bind
     std::optional<machine::ThreadClass> thread_class;  // asked for its thread
     std::size_t stack_bytes = 0;
-    std::vector<unsigned> victims;  // the other workers, nearest first
+    std::vector<unsigned> victims;  // the other workers, nearest first, cluster by cluster
+    std::vector<Range> of_cluster;  // where in `victims` those of a cluster are; see Clusters
   };
 
   /// Throws std::bad_alloc.
@@ -78,6 +83,15 @@ class Worker {
     RaidCursors cursors{};
     std::uint64_t epoch = 0;  // at note_epochs
   };
+  /// Victims, by place in plan_.victims, and what may be taken from them.
+  struct Prey {
+    unsigned first;
+    unsigned last;
+    Word classes;
+    bool lone = false;       // also the only ready task of a victim that is getting on
+    bool loot_only = false;  // what they have stolen and not begun, nothing else
+    Atomic<std::uint64_t> Counters::* counted = nullptr;  // besides the steals
+  };
 
   void settle_in() noexcept;
   void look_after_time() noexcept;
@@ -88,11 +102,15 @@ class Worker {
   bool search() noexcept;
   void weigh_last_raid(Nanos now) noexcept;
   bool nap(Nanos now) noexcept;
+  template <class Visit>
+  bool each_prey(Visit&& visit) noexcept;
   bool raid(bool epochs_are_old, bool& more) noexcept;
+  unsigned raid_one(unsigned v, const Prey& prey, bool epochs_are_old, bool& more) noexcept;
   Seat& victim(std::size_t v) noexcept;
   void note_epochs() noexcept;
 
   void rest() noexcept;
+  void note_rest(Nanos slept) noexcept;
   bool others_have_work() noexcept;
   bool all_others_sleep() const noexcept;
   bool all_sleep() const noexcept;

@@ -201,20 +201,48 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
   }
 }
 
+namespace {
+
+/// Calls visit(ready word) for the flagged pages of a segment's `groups` until it returns true.
+template <class Visit>
+bool any_page(const Segment& segment, Word groups, Visit&& visit) noexcept {
+  for (; groups != 0; groups = without_lowest(groups)) {
+    const Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);  // M20
+    for (Word pages = group->ready.load(std::memory_order_relaxed); pages != 0;
+         pages = without_lowest(pages)) {
+      if (visit(group->pages[lowest(pages)].ready(std::memory_order_relaxed))) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 bool TaskCollection::has_ready() const noexcept {
   const unsigned segments = segment_count();
   for (unsigned s = 0; s < segments; ++s) {
     const Segment& segment = *segment_at(s);
-    for (Word groups = segment.ready.load(std::memory_order_relaxed); groups != 0;
-         groups = without_lowest(groups)) {
-      const Group* group = segment.groups[lowest(groups)].load(std::memory_order_acquire);  // M20
-      for (Word pages = group->ready.load(std::memory_order_relaxed); pages != 0;
-           pages = without_lowest(pages)) {
-        if (group->pages[lowest(pages)].ready(std::memory_order_relaxed) != 0) return true;
-      }
+    if (any_page(segment, segment.ready.load(std::memory_order_relaxed),
+                 [](Word ready) { return ready != 0; })) {
+      return true;
     }
   }
   return false;
+}
+
+unsigned TaskCollection::count_stealable(unsigned most) const noexcept {
+  constexpr auto kPinned = static_cast<unsigned>(Role::pinned);
+  const unsigned segments = segment_count();
+  unsigned found = 0;
+  for (unsigned s = 0; s < segments && found < most; ++s) {
+    const Segment& segment = *segment_at(s);
+    const Word pinned = segment.of_role[kPinned].load(std::memory_order_acquire);  // M20
+    any_page(segment, segment.ready.load(std::memory_order_relaxed) & ~pinned, [&](Word ready) {
+      found += core::count(ready);
+      return found >= most;
+    });
+  }
+  return found;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -130,6 +130,10 @@ class TaskCollection {
   /// moment later the answer may be another.
   bool has_ready() const noexcept;
 
+  /// How many tasks are ready here that thieves may take, counted up to about `most`. Any thread; a
+  /// moment later the answer may be another.
+  unsigned count_stealable(unsigned most) const noexcept;
+
   /// Gives the memory of pages and groups without tasks back. Home worker.
   void trim() noexcept;
 
@@ -304,6 +308,12 @@ inline Word notify(Slot& slot) noexcept {
 inline bool is_home(const Slot& slot, const Port& port) noexcept {
   const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);  // M22
   return segment != nullptr && &segment->collection->port() == &port;
+}
+
+/// Is the task of this slot of one of `classes`? It may have ended, and its group be dormant.
+inline bool is_of_class(const Slot& slot, Word classes) noexcept {
+  const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);  // M22
+  return segment != nullptr && (classes & bit(segment->collection->class_index())) != 0;
 }
 
 /// A wake of a live task from outside the home worker's own bookkeeping.

@@ -16,6 +16,9 @@ struct alignas(kCacheLinePair) Counters {
   Atomic<std::uint64_t> stale{0};
   Atomic<std::uint64_t> steals{0};
   Atomic<std::uint64_t> tasks_stolen{0};
+  Atomic<std::uint64_t> sent_abroad{0};  // spawned here and sent to another cluster
+  Atomic<std::uint64_t> fetched{0};      // stolen since this kind of core is theirs
+  Atomic<std::uint64_t> relieved{0};     // stolen from an overloaded cluster of another kind
   Atomic<std::uint64_t> parks{0};
   Atomic<std::uint64_t> unparks{0};
   Atomic<std::uint64_t> timers_fired{0};

@@ -20,6 +20,8 @@ using paceline_test::eventually;
 
 namespace {
 
+constexpr auto kClass = static_cast<unsigned>(paceline::qos::standard);
+
 /// A runtime whose workers are all inside a poll that ends with this object.
 class Busy {
  public:
@@ -122,7 +124,7 @@ TEST_CASE("what was sent and not yet looked at counts as load") {
   Busy busy(2);
   for (std::size_t w = 0; w < 2; ++w) busy.seat(w).poll_ns = kWakeCost;  // no runs
   std::vector<unsigned> chosen(2, 0);
-  for (int i = 0; i < 10; ++i) ++chosen[busy.index_of(busy.core().place(std::nullopt))];
+  for (int i = 0; i < 10; ++i) ++chosen[busy.index_of(busy.core().place(std::nullopt, kClass))];
   // Each placing raises the chosen one's inflow, so they alternate.
   REQUIRE(chosen == std::vector<unsigned>{5, 5});
   REQUIRE(busy.seat(0).inflow == 5);
@@ -134,7 +136,7 @@ TEST_CASE("small tasks that are placed in a row stay together for sixteen or for
     Busy busy(2);
     for (std::size_t w = 0; w < 2; ++w) busy.seat(w).poll_ns = poll_ns;
     const std::uint32_t run = std::min(16u, static_cast<std::uint32_t>(kWakeCost) / poll_ns);
-    for (std::uint32_t i = 0; i < 2 * run; ++i) busy.core().place(std::nullopt);
+    for (std::uint32_t i = 0; i < 2 * run; ++i) busy.core().place(std::nullopt, kClass);
     // The second run went to the other worker, which had less.
     REQUIRE(busy.seat(0).inflow == run);
     REQUIRE(busy.seat(1).inflow == run);
@@ -176,7 +178,7 @@ TEST_CASE("a sleeping worker costs a wake and is preferred to more work than tha
 TEST_CASE("a core that was asked for is taken, however loaded it is") {
   Busy busy(3);
   busy.seat(2).load = 1'000'000;
-  for (int i = 0; i < 5; ++i) REQUIRE(&busy.core().place(2) == &busy.seat(2));
+  for (int i = 0; i < 5; ++i) REQUIRE(&busy.core().place(2, kClass) == &busy.seat(2));
   REQUIRE(busy.seat(2).inflow == 5);
 }
 

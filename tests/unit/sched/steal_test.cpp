@@ -179,10 +179,11 @@ TEST_CASE(
   }
   RaidCursors cursors{};
   unsigned looks = 0;
-  REQUIRE_FALSE(each_stealable_page(home.port, cursors, [&](Group&, unsigned, Word) {
-    ++looks;
-    return false;
-  }));
+  REQUIRE_FALSE(
+      each_stealable_page(home.port, cursors, Port::kClasses, [&](Group&, unsigned, Word) {
+        ++looks;
+        return false;
+      }));
   REQUIRE(looks <= kRaidPages * paceline::qos_count);
   REQUIRE(looks > 0);
 }
@@ -210,7 +211,7 @@ TEST_CASE("a small victim is not walked around over and over in one raid") {
   ready_page(home, 1);
   RaidCursors cursors{};
   unsigned looks = 0;
-  each_stealable_page(home.port, cursors, [&](Group&, unsigned, Word) {
+  each_stealable_page(home.port, cursors, Port::kClasses, [&](Group&, unsigned, Word) {
     ++looks;
     return false;
   });
