@@ -90,7 +90,7 @@ void suspend_yielding(std::coroutine_handle<> frame) {
 
 bool stop_requested() noexcept {
   // Without an Entry: nothing is read that a takeover changes.
-  const core::machine::ThisThread& self = core::machine::this_thread_record;
+  const core::machine::ThisThread& self = core::machine::own_record();
   return self.task != nullptr && self.runtime->stop_requested(*self.task->root);
 }
 

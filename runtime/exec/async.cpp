@@ -69,7 +69,7 @@ Answer try_to_give_way(const machine::ThisThread& self, std::uintptr_t pc) noexc
 void ask_again_if_asked() noexcept {
   // Seq_cst: after the word has become `in`, as askers look at the word after they have asked.
   if (detail::this_safepoint.own->load(std::memory_order_seq_cst) == 0) return;  // M40
-  if (ExecutorRuntime* runtime = machine::this_thread_record.runtime) runtime->ask_again();
+  if (ExecutorRuntime* runtime = machine::own_record().runtime) runtime->ask_again();
 }
 
 /// The handler.
@@ -177,7 +177,7 @@ void leave_region(Region& region) noexcept {
 }
 
 unsigned set_regions_aside() noexcept {
-  Region* region = machine::this_thread_record.region;
+  Region* region = machine::own_record().region;
   if (region == nullptr || region->depth == 0) return 0;
   leave_region(*region);
   return std::exchange(region->depth, 0);
@@ -185,7 +185,7 @@ unsigned set_regions_aside() noexcept {
 
 void take_regions_up(unsigned depth) noexcept {
   if (depth == 0) return;
-  Region& region = *machine::this_thread_record.region;
+  Region& region = *machine::own_record().region;
   region.depth = depth;
   region.go_in();
   ask_again_if_asked();

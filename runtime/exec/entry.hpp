@@ -17,9 +17,8 @@ namespace paceline::core {
 /// functions that coroutines call and never inline.
 class Entry {
  public:
-  Entry() noexcept : runtime_(machine::this_thread_record.runtime) {
-    if (runtime_ == nullptr ||
-        machine::this_thread_record.inside.load(std::memory_order_relaxed) != 0) {
+  Entry() noexcept : runtime_(machine::own_record().runtime) {
+    if (runtime_ == nullptr || machine::own_record().inside.load(std::memory_order_relaxed) != 0) {
       return;
     }
     runtime_ = &runtime_->come_in();
@@ -32,7 +31,7 @@ class Entry {
   ~Entry() {
     if (!from_user_code_) return;
     // Asked again: a parked stack may have gone on in another runtime.
-    if (ExecutorRuntime* now = machine::this_thread_record.runtime) now->go_out();
+    if (ExecutorRuntime* now = machine::own_record().runtime) now->go_out();
   }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
@@ -66,6 +65,6 @@ inline void safepoint_of_stack_wait() noexcept {
 }
 
 /// Is the calling thread a worker?
-inline bool on_worker() noexcept { return machine::this_thread_record.runtime != nullptr; }
+inline bool on_worker() noexcept { return machine::own_record().runtime != nullptr; }
 
 }  // namespace paceline::core

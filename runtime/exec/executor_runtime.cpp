@@ -128,7 +128,7 @@ void ExecutorRuntime::resume_posted(Executor& self) noexcept {
     }
     runtime.go_out();
     next.resume();
-    machine::this_thread_record.runtime->come_in();
+    machine::own_record().runtime->come_in();
   }
 }
 

@@ -116,7 +116,7 @@ class ExecutorRuntime {
   // take it over. Every way from user code into the runtime begins with come_in.
 
   /// User code runs from here on. The thread of the poll.
-  void go_out() noexcept { Hold::go_out(machine::this_thread_record.inside); }
+  void go_out() noexcept { Hold::go_out(machine::own_record().inside); }
   /// Is the thread that drives this runtime out? Another thread.
   bool in_user_code() const noexcept {
     const Atomic<std::uint32_t>* inside = inside_.load(std::memory_order_acquire);  // M31
@@ -125,7 +125,7 @@ class ExecutorRuntime {
   /// User code has come back, or calls. The runtime of the calling thread from here on: this one,
   /// or the refuge if it has lost this one. The thread that went out.
   ExecutorRuntime& come_in() noexcept {
-    machine::ThisThread& self = machine::this_thread_record;
+    machine::ThisThread& self = machine::own_record();
     if (self.inside.load(std::memory_order_relaxed) != 0) return *self.runtime;  // it stayed
     return Hold::come_in(self.inside, port_, self.hold) ? *this : come_in_late();
   }
@@ -247,7 +247,7 @@ class ExecutorRuntime {
     if ((port_.classes.load(std::memory_order_relaxed) & all_bits(runs)) != 0) [[unlikely]] {
       port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
       // No safepoint may follow soon, and a thread does not signal itself.
-      const Region* region = machine::this_thread_record.region;
+      const Region* region = machine::own_record().region;
       if (region != nullptr && region->depth != 0) ask_again();
     }
   }
@@ -297,7 +297,7 @@ class ExecutorRuntime {
 
   void set_current(Slot* slot) noexcept {
     current_ = slot;
-    machine::this_thread_record.task = slot;
+    machine::own_record().task = slot;
   }
   void note_class(unsigned class_index) noexcept {
     port_.run_class.store(class_index, std::memory_order_relaxed);
@@ -364,7 +364,7 @@ class ExecutorRuntime {
 inline void ExecutorRuntime::resume_chain(Executor& self, std::coroutine_handle<> frame) noexcept {
   self.runtime().go_out();
   frame.resume();
-  if (machine::this_thread_record.runtime->come_in().posted_) [[unlikely]]
+  if (machine::own_record().runtime->come_in().posted_) [[unlikely]]
     resume_posted(self);
 }
 

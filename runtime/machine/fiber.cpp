@@ -29,7 +29,7 @@ struct ExceptionState {
 /// keeps the address of one thread for another.
 [[gnu::noinline]] ExceptionState& exception_state() noexcept {
   asm volatile("" ::: "memory");
-  void*& known = this_thread_record.exceptions;
+  void*& known = own_record().exceptions;
   if (known == nullptr) known = abi::__cxa_get_globals();
   return *static_cast<ExceptionState*>(known);
 }

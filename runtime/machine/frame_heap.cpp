@@ -291,7 +291,7 @@ void* allocate_frame_memory(std::size_t bytes) {
     // The address sanitizer finds uses of dead frames only in blocks it hands out itself.
     return ::operator new(bytes);
   }
-  if (FrameHeap* heap = machine::this_thread_record.heap) {
+  if (FrameHeap* heap = machine::own_record().heap) {
     block = heap->allocate(bytes);
   } else {
     SharedHeap& shared = shared_heap_of_thread();
@@ -307,7 +307,7 @@ void free_frame_memory(void* block, std::size_t bytes) noexcept {
     ::operator delete(block, bytes);
     return;
   }
-  if (FrameHeap* heap = machine::this_thread_record.heap) {
+  if (FrameHeap* heap = machine::own_record().heap) {
     heap->free(block);
     return;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The machine on Linux: clocks, futexes, threads, memory.
+// The machine on Linux: clocks, futexes, threads.
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -14,7 +14,6 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -264,38 +263,6 @@ int pin_this_thread(int cpu) noexcept {
   const int error = ::sched_setaffinity(0, bytes, set) == 0 ? 0 : errno;
   CPU_FREE(set);
   return error;
-}
-
-// --- memory ---
-
-std::size_t page_size() noexcept {
-  static const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  return size;
-}
-
-void* map(std::size_t bytes, std::size_t alignment) noexcept {
-  const std::size_t slack = alignment > page_size() ? alignment : 0;
-  void* raw = ::mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (raw == MAP_FAILED) return nullptr;
-  if (slack == 0) return raw;
-  const auto start = reinterpret_cast<std::uintptr_t>(raw);
-  const std::uintptr_t aligned = (start + alignment - 1) & ~(alignment - 1);
-  if (aligned != start) ::munmap(raw, aligned - start);
-  const std::uintptr_t end = start + bytes + slack;
-  if (aligned + bytes != end) {
-    ::munmap(reinterpret_cast<void*>(aligned + bytes), end - (aligned + bytes));
-  }
-  return reinterpret_cast<void*>(aligned);
-}
-
-void unmap(void* memory, std::size_t bytes) noexcept { ::munmap(memory, bytes); }
-void discard(void* memory, std::size_t bytes) noexcept { ::madvise(memory, bytes, MADV_DONTNEED); }
-void prefer_huge_pages(void* memory, std::size_t bytes) noexcept {
-  ::madvise(memory, bytes, MADV_HUGEPAGE);
-}
-bool guard(void* memory, std::size_t bytes) noexcept {
-  return ::mprotect(memory, bytes, PROT_NONE) == 0;
 }
 
 // --- fork ---

@@ -78,7 +78,14 @@ struct ThisThread {
 [[gnu::noinline]] ThisThread& this_thread() noexcept;
 /// The same record, for code that is never inlined into a coroutine and keeps no address of it
 /// across a call that may switch stacks: a look without a call.
+inline ThisThread& own_record() noexcept;
+#ifdef PACELINE_SIMULATED_THREADS
+// Tests: many threads share one of the system's.
+inline ThisThread& own_record() noexcept { return this_thread(); }
+#else
 extern constinit thread_local ThisThread this_thread_record [[gnu::tls_model("initial-exec")]];
+inline ThisThread& own_record() noexcept { return this_thread_record; }
+#endif
 
 /// Safepoints of the calling thread look at `word` from now on; null: at none.
 void take_requests_from(const Atomic<std::uint32_t>* word) noexcept;
