@@ -3,17 +3,18 @@
 // is a slow (sanitizer) one.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <thread>
 
 namespace coretest {
 
-inline std::int64_t now_ns() noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+// plain/clock.cpp: the system's; virtual/clock.cpp: the simulated machine's.
+std::int64_t now_ns() noexcept;
+/// Burns this thread's time, without giving the core away.
+void busy_for(std::int64_t ns) noexcept;
+/// Gives the core to others.
+void give_way() noexcept;
+/// Does time stand still while somebody works?
+bool time_is_virtual() noexcept;
 
 inline constexpr std::int64_t kMicro = 1'000;
 inline constexpr std::int64_t kMilli = 1'000'000;
@@ -34,18 +35,11 @@ inline constexpr bool kSanitized = false;
 /// How much slower than usual this build may be.
 inline constexpr int kSlowness = kSanitized ? 10 : 1;
 
-/// Burns this thread's time, without giving the core away.
-inline void busy_for(std::int64_t ns) noexcept {
-  const std::int64_t until = now_ns() + ns;
-  while (now_ns() < until) {
-  }
-}
-
 /// Waits for a condition on a plain thread: busy at first, then giving the core to others.
 template <class Condition>
 void wait_until(Condition&& holds) {
   for (unsigned spins = 0; !holds(); ++spins) {
-    if (spins > 200) std::this_thread::yield();
+    if (spins > 200 || time_is_virtual()) give_way();
   }
 }
 

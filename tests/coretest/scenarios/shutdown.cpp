@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "../context.hpp"
+#include "../helper.hpp"
 #include "scenarios.hpp"
 #include "shutdown_tasks.hpp"
 #include "support/alive.hpp"
@@ -63,10 +63,10 @@ class Life {
     const std::uint64_t tasks = rng_.below(context_.size(100));
     for (std::uint64_t i = 0; i < tasks; ++i) spawn_one();
     const paceline::scheduler scheduler = (*runtime_)->get_scheduler();
-    std::thread waker([this, seed = rng_.next()] { wake_until_dead(Rng(seed)); });
-    std::thread poster(
+    Helper waker([this, seed = rng_.next()] { wake_until_dead(Rng(seed)); });
+    Helper poster(
         [this, scheduler, seed = rng_.next()] { post_until_refused(scheduler, Rng(seed)); });
-    std::thread spawner([this, seed = rng_.next()] { spawn_until_refused(Rng(seed)); });
+    Helper spawner([this, seed = rng_.next()] { spawn_until_refused(Rng(seed)); });
     busy_for(static_cast<std::int64_t>(rng_.below(rng_.below(3) == 0 ? 3000 : 100)) * kMicro);
     if (rng_.below(3) == 0) stop_some();
     const std::int64_t start = now_ns();
@@ -131,7 +131,7 @@ class Life {
     while (!dead_.load(std::memory_order_acquire)) {
       for (const paceline::waker& waker : ledger_.copy_wakers()) waker.wake();
       busy_for(static_cast<std::int64_t>(rng.below(50)) * kMicro);
-      std::this_thread::yield();
+      give_way();
     }
   }
 
@@ -207,13 +207,13 @@ void one_cycle(Context& context, Goals goals, Rng& rng) {
     return;
   }
   const std::uint64_t lives = 1 + rng.below(3);
-  std::vector<std::thread> others;
+  std::vector<Helper> others;
   for (std::uint64_t i = 1; i < lives; ++i) {
     others.emplace_back(
         [&context, goals, seed = rng.next()] { Life(context, goals, Rng(seed)).live_and_die(); });
   }
   Life(context, goals, Rng(rng.next())).live_and_die();
-  for (std::thread& other : others) other.join();
+  for (Helper& other : others) other.join();
 }
 
 }  // namespace

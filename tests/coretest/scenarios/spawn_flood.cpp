@@ -6,12 +6,12 @@
 // number of live tasks explains.
 #include <array>
 #include <atomic>
-#include <thread>
 #include <vector>
 
 #include <paceline/paceline.hpp>
 
 #include "../context.hpp"
+#include "../helper.hpp"
 #include "../memory.hpp"
 #include "scenarios.hpp"
 #include "support/alive.hpp"
@@ -48,13 +48,13 @@ class Flood {
     const std::uint64_t threads = 1 + rng_.below(3);
     total_ = 1 + total_ / 8;
     const std::uint64_t base = memory_base();
-    std::vector<std::thread> outer;
+    std::vector<Helper> outer;
     for (std::uint64_t i = 0; i < threads; ++i) {
       outer.emplace_back([this, share = share_of(i, threads)] {
         for (std::uint64_t n = 0; n < share; ++n) rt_.spawn(drop()).detach();
       });
     }
-    for (std::thread& thread : outer) thread.join();
+    for (Helper& thread : outer) thread.join();
     finish(base, total_);
   }
 

@@ -9,13 +9,13 @@
 #include <bit>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
 #include <paceline/paceline.hpp>
 
 #include "../context.hpp"
+#include "../helper.hpp"
 #include "scenarios.hpp"
 
 namespace coretest {
@@ -92,7 +92,7 @@ class Town {
     std::vector<Tenant> tenants(rooms);
     Graves dead_here;
     std::atomic<bool> stop{false};
-    std::vector<std::thread> ghosts;
+    std::vector<Helper> ghosts;
     for (int i = 0; i < 2; ++i) {
       ghosts.emplace_back([this, &stop, seed = rng_.next()] { haunt(stop, Rng(seed)); });
     }
@@ -100,7 +100,7 @@ class Town {
       for (const paceline::waker& waker : one_generation(*rt, tenants)) dead_here.push_back(waker);
     }
     stop.store(true);
-    for (std::thread& ghost : ghosts) ghost.join();
+    for (Helper& ghost : ghosts) ghost.join();
     stale_wakes_are_counted(*rt, dead_here);
     stale_wakes_disturb_nobody(*rt, dead_here);
     rt.settle();
@@ -112,7 +112,7 @@ class Town {
       const std::shared_ptr<const Graves> graves = graveyard_.look();
       for (int i = 0; i < 64 && !graves->empty(); ++i) (*graves)[rng.below(graves->size())].wake();
       busy_for(static_cast<std::int64_t>(rng.below(30)) * kMicro);
-      std::this_thread::yield();
+      give_way();
     }
   }
 
@@ -204,7 +204,7 @@ void run_wake_late(Context& context) {
   for (Rng rng = context.rng(1); context.more();) {
     Town(context, graveyard, Rng(rng.next())).live();
     // The runtime is gone; its wakers are not. Some of their slots will serve the next one.
-    std::vector<std::thread> ghosts;
+    std::vector<Helper> ghosts;
     for (int i = 0; i < 2; ++i) {
       ghosts.emplace_back([&graveyard, &after_end] {
         const std::shared_ptr<const Graves> graves = graveyard.look();
@@ -212,7 +212,7 @@ void run_wake_late(Context& context) {
         after_end.reach_if(!graves->empty());
       });
     }
-    for (std::thread& ghost : ghosts) ghost.join();
+    for (Helper& ghost : ghosts) ghost.join();
   }
 }
 

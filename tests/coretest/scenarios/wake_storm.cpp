@@ -6,16 +6,13 @@
 // Invariants: at quiescence every task has seen every event; no task runs twice at once; an awaited
 // event is seen within the bound.
 #include <atomic>
-#include <csignal>
 #include <memory>
-#include <thread>
 #include <vector>
-
-#include <pthread.h>
 
 #include <paceline/paceline.hpp>
 
 #include "../context.hpp"
+#include "../helper.hpp"
 #include "duels.hpp"
 #include "scenarios.hpp"
 
@@ -38,13 +35,13 @@ void wake_once(Target& target) noexcept {
   target.owner.wake();
 }
 
-// What a signal handler of this thread wakes.
-thread_local Target* signal_target = nullptr;
 std::atomic<std::uint64_t> wakes_by_signal{0};
 
-void on_signal(int) {
-  if (signal_target == nullptr) return;
-  wake_once(*signal_target);
+/// Runs in a signal handler; what it wakes is the thread's own word.
+void on_interruption() {
+  auto* const target = static_cast<Target*>(own_word());
+  if (target == nullptr) return;
+  wake_once(*target);
   wakes_by_signal.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -63,7 +60,7 @@ class Storm {
     std::vector<paceline::join_handle<void>> wakers;
     for (std::uint64_t i = 0; i < inner; ++i)
       wakers.push_back(rt_.spawn(wake_from_task(rng_.next())));
-    std::vector<std::thread> outer;
+    std::vector<Helper> outer;
     for (std::uint64_t i = 0; i < threads; ++i) {
       outer.emplace_back([this, seed = rng_.next()] { wake_from_thread(Rng(seed)); });
     }
@@ -127,13 +124,13 @@ class Storm {
     const bool waits = rng.below(2) == 0;
     for (std::uint64_t i = 0; i < kWakesPerThread && !hurried(); ++i) {
       Target& target = targets_[rng.below(targets_.size())];
-      signal_target = &target;
-      if (rng.below(64) == 0) ::pthread_kill(::pthread_self(), SIGUSR1);
+      own_word() = &target;
+      if (rng.below(64) == 0) interrupt_self();
       // Gaps around the time a worker takes to fall asleep.
       wake_from_outside(target, waits,
                         [&] { busy_for(static_cast<std::int64_t>(rng.below(40)) * kMicro); });
     }
-    signal_target = nullptr;
+    own_word() = nullptr;
     finished_.fetch_add(1, std::memory_order_release);
     // The pesterer may still signal us: wait until it has stopped.
     wait_until([this] { return !pestering_.load(std::memory_order_acquire); });
@@ -154,12 +151,12 @@ class Storm {
   }
 
   /// Signals the wakers at any moment, in the middle of a wake as well.
-  void pester(std::vector<std::thread>& outer) {
+  void pester(std::vector<Helper>& outer) {
     while (finished_.load(std::memory_order_acquire) < outer.size()) {
       // All of them still live: they wait for us.
-      ::pthread_kill(outer[rng_.below(outer.size())].native_handle(), SIGUSR1);
+      outer[rng_.below(outer.size())].interrupt();
       busy_for(static_cast<std::int64_t>(rng_.below(20)) * kMicro);
-      std::this_thread::yield();
+      give_way();
     }
     pestering_.store(false, std::memory_order_release);
   }
@@ -203,10 +200,7 @@ class Storm {
 }  // namespace
 
 void run_wake_storm(Context& context) {
-  struct sigaction action{};
-  action.sa_handler = &on_signal;
-  action.sa_flags = SA_RESTART;
-  ::sigaction(SIGUSR1, &action, nullptr);
+  handle_interruptions(&on_interruption);
   Goal& by_signal = context.goal("woken from a signal handler");
   Goal& coalesced = context.goal("two wakes became one");
   Goal& slept = context.goal("a worker slept and was woken");
