@@ -178,6 +178,7 @@ void Context::fail(std::string_view kind, std::string_view code, const std::stri
   if (failing_.exchange(true)) {
     for (;;) ::pause();
   }
+  interference::freeze();
   wire_.send(kind, fmt::format("{}\t{}", code, text));
   wire_.send(fact::value, fmt::format("ops\t{}", ops()));
   dump();

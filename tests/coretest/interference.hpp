@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Interference: chaos and sabotage, as the child process switches them on.
-// Two implementations, chosen when linking: plain/ with the installed library, where there is
-// nothing to switch on, and probed/ with the twins of the library whose probes are alive.
+// Three implementations, chosen when linking: plain/ with the installed library, where there is
+// nothing to switch on, probed/ with the twins of the library whose probes are alive, and virtual/
+// with the twin on a simulated machine.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,9 @@ void begin(const Settings& settings, const Wire& wire);
 
 /// Ends the helper threads (hogs, staller). After the last runtime.
 void end() noexcept;
+
+/// The calling thread reports a failure, and then the process ends: if it can be, nobody else runs.
+void freeze() noexcept;
 
 /// By how much interference may delay a single step, nanoseconds: part of every lateness bound.
 std::int64_t allowance() noexcept;

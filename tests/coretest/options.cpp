@@ -43,6 +43,12 @@ void reject_contradictions(const Options& o, bool number_given) {
                           o.mode == Options::Mode::prove),
          "a number of sleepers is for the plain run: coretest [N]");
   reject(number_given && o.tasks != 0, "give the number of sleepers once: as N or with --tasks");
+  reject(
+      o.virtual_time && (o.duration_s || o.chaos != Chaos::off || o.mode == Options::Mode::prove ||
+                         !o.replay.empty() || o.quick || !o.list_file.empty()),
+      "--virtual-time goes with [N], --scenario or --all; its runs are measured in --iterations, "
+      "and "
+      "the seed is all their chance");
   reject(!o.replay.empty() && (chooses || sizes || o.seed || o.seeds != 1 || o.chaos != Chaos::off),
          "--replay takes everything from its string; drop the other options that choose a run");
   reject(
@@ -73,6 +79,8 @@ Options parse_options(int argc, const char* const* argv) {
       o.mode = Mode::version;
     } else if (arg == "--prove") {
       o.mode = Mode::prove;
+    } else if (arg == "--virtual-time") {
+      o.virtual_time = true;
     } else if (arg == "--all") {
       o.all = true;
     } else if (arg == "--quick") {
@@ -153,6 +161,8 @@ coretest --all [--quick]              run all of them; --quick takes about a min
 coretest --list-file FILE             run the scenarios of FILE, lines of "NAME VERDICT"
 coretest --replay STRING              run again what a failure printed
 coretest --prove                      plant mistakes in the runtime; each must be caught
+coretest --virtual-time [N]           the same in virtual time, at once, on a simulated machine where
+                                      the seed decides who runs next; also with --scenario or --all
 coretest --list | --help | --version | --show-topology
 
   --seed S         64-bit seed of all chance, 0x... or decimal (default: from the clock)

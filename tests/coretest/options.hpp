@@ -25,6 +25,7 @@ struct Options {
 
   Mode mode = Mode::classic;
   std::uint64_t sleepers = 32;
+  bool virtual_time = false;
   bool all = false;
   bool quick = false;
   std::vector<std::string> scenarios;

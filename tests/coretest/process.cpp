@@ -111,6 +111,9 @@ class Run {
     reap();
     result_.wall_s = static_cast<double>(now_ns() - start_) / kSecond;
     judge();
+    if (result_.settings.parks == Parks::simulated) {
+      result_.wall_s = result_.number("virtual_ns") / kSecond;
+    }
     return std::move(result_);
   }
 
@@ -331,7 +334,9 @@ RunResult run_watched(const std::string& program, const Settings& settings, doub
 std::string program_for(Parks parks) {
   const std::string self = own_path();
   if (parks == Parks::product) return self;
-  const std::string name = parks == Parks::infinite ? "coretest-probed" : "coretest-probed-timed";
+  const std::string name = parks == Parks::simulated  ? "coretest-virtual"
+                           : parks == Parks::infinite ? "coretest-probed"
+                                                      : "coretest-probed-timed";
   const std::string here = self.substr(0, self.rfind('/'));
   const std::array<std::string, 3> places = {here + "/" + name,
                                              here + "/" CORETEST_LIBEXEC_FROM_BIN "/" + name,
@@ -339,11 +344,10 @@ std::string program_for(Parks parks) {
   for (const std::string& place : places) {
     if (::access(place.c_str(), X_OK) == 0) return place;
   }
-  throw Unsuitable(
-      fmt::format("chaos and --prove run in {}, which is not there. Looked for {}, {} and {}. "
-                  "Build and install "
-                  "it together with coretest",
-                  name, places[0], places[1], places[2]));
+  throw Unsuitable(fmt::format(
+      "this runs in {}, which is not there. Looked for {}, {} and {}. Build and install "
+      "it together with coretest",
+      name, places[0], places[1], places[2]));
 }
 
 }  // namespace coretest

@@ -43,7 +43,7 @@ struct RunResult {
   std::vector<std::string> dump;
   std::vector<std::string> complaints;  // the last lines the child wrote to stderr
   bool struck = false;                  // a planted mistake has struck at least once
-  double wall_s = 0;
+  double wall_s = 0;                    // in virtual time: of that
   double cpu_s = 0;
 
   /// Notes a reported number; the last of a name counts.

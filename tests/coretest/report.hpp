@@ -56,6 +56,7 @@ class Report {
   void print_failure(const RunResult& result) const;
   std::vector<Missing> missing_goals() const;
   void print_table() const;
+  double seconds() const;
   int exit_code(const std::vector<Missing>& missing) const;
   std::string final_line(int code, const std::vector<Missing>& missing) const;
 

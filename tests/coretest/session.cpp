@@ -23,6 +23,8 @@ constexpr double kQuickSeconds = 6;
 constexpr double kNamedSeconds = 10;
 constexpr double kAllSeconds = 60;
 constexpr std::uint64_t kChaosWorkersMost = 8;
+// Where there is no other, so that a seed means the same everywhere.
+constexpr const char* kSimulatedMachine = "8";
 
 double duration_of(const Options& o) noexcept {
   if (o.duration_s) return *o.duration_s;
@@ -42,6 +44,14 @@ void apply_chaos(Settings& s, const Scenario& scenario) {
   s.parks = rng.below(2) == 0 ? Parks::infinite : Parks::timed;
 }
 
+/// On the simulated machine work takes no time, so rounds are all that can end a run.
+void apply_virtual_time(Settings& s, const Options& o) {
+  if (!o.virtual_time) return;
+  s.parks = Parks::simulated;
+  s.duration_s = 0;
+  if (s.topology.empty()) s.topology = std::string(kSimulatedMachine);
+}
+
 Settings settings_for(const Options& o, const Scenario& scenario, std::uint64_t seed) {
   Settings s;
   s.scenario = std::string(scenario.name);
@@ -54,6 +64,7 @@ Settings settings_for(const Options& o, const Scenario& scenario, std::uint64_t 
   s.tasks = o.tasks;
   s.chaos = o.chaos;
   apply_chaos(s, scenario);
+  apply_virtual_time(s, o);
   return s;
 }
 
@@ -67,6 +78,7 @@ Settings classic_settings(const Options& o, std::uint64_t seed) {
   s.chaos = o.chaos;
   s.classic = true;
   apply_chaos(s, *find_scenario("sleepers"));
+  apply_virtual_time(s, o);
   return s;
 }
 
@@ -141,6 +153,10 @@ std::vector<Settings> plan_runs(const Options& o, std::uint64_t seed) {
       throw UsageError(fmt::format("--replay: there is no scenario '{}'", s.scenario));
     }
     s.scenario = std::string(scenario->name);
+    if (s.parks == Parks::simulated) {
+      if (s.duration_s != 0) throw UsageError("--replay: virtual time is measured in iterations");
+      return {s};
+    }
     if (s.duration_s == 0 && s.iterations == 0 && !s.classic) s.duration_s = kNamedSeconds;
     return {s};
   }

@@ -41,8 +41,11 @@ Enum parse_word(std::string_view what, std::string_view text,
 
 constexpr std::array<std::pair<Chaos, std::string_view>, 3> kChaos = {
     {{Chaos::off, "off"}, {Chaos::light, "light"}, {Chaos::heavy, "heavy"}}};
-constexpr std::array<std::pair<Parks, std::string_view>, 3> kParks = {
-    {{Parks::product, "product"}, {Parks::timed, "timed"}, {Parks::infinite, "infinite"}}};
+constexpr std::array<std::pair<Parks, std::string_view>, 4> kParks = {
+    {{Parks::product, "product"},
+     {Parks::timed, "timed"},
+     {Parks::infinite, "infinite"},
+     {Parks::simulated, "simulated"}}};
 
 template <class Enum, std::size_t N>
 std::string_view name_in(const std::array<std::pair<Enum, std::string_view>, N>& words,
@@ -190,6 +193,9 @@ Settings from_replay(std::string_view text) {
       throw UsageError(fmt::format("a replay string has no '{}'; it looks like {}", key,
                                    "ring,seed=0x2a,workers=2,duration=6"));
     }
+  }
+  if (s.parks == Parks::simulated && s.chaos != Chaos::off) {
+    throw UsageError("a replay string has parks=simulated or chaos, not both");
   }
   // A disturbed or planted run needs a probed twin; by hand the choice may be left out.
   if (s.parks == Parks::product && (s.chaos != Chaos::off || s.sabotage.mutant != Mutant::none)) {

@@ -26,11 +26,13 @@ class UsageError : public std::runtime_error {
 /// How much the runtime is disturbed while it runs (reliability.md section 4).
 enum class Chaos : std::uint8_t { off, light, heavy };
 
-/// Which build of the runtime runs: the installed library, or one of its two probed twins.
+/// Which build of the runtime runs: the installed library, one of its two probed twins, or the one
+/// on a simulated machine.
 enum class Parks : std::uint8_t {
-  product,   // the installed library
-  timed,     // probed, parks as in the product
-  infinite,  // probed, no park has a time-out, so that a lost wake hangs instead of being late
+  product,    // the installed library
+  timed,      // probed, parks as in the product
+  infinite,   // probed, no park has a time-out, so that a lost wake hangs instead of being late
+  simulated,  // as in the product, in virtual time; the seed decides who runs next
 };
 
 /// A planted mistake: about one in `rate` of the places where it can happen.

@@ -15,6 +15,7 @@ void begin(const Settings& settings, const Wire&) {
 }
 
 void end() noexcept {}
+void freeze() noexcept {}
 std::int64_t allowance() noexcept { return 0; }
 std::uint64_t disturbances() noexcept { return 0; }
 std::uint64_t forced_demotions() noexcept { return 0; }

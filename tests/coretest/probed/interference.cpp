@@ -30,6 +30,8 @@ void begin(const Settings& settings, const Wire& wire) {
   chaos::begin(settings.chaos, settings.seed);
 }
 
+void freeze() noexcept {}
+
 void end() noexcept {
   chaos::end();
   paceline::core::probed::sabotage.store(Mutant::none, std::memory_order_release);

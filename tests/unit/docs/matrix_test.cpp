@@ -97,7 +97,8 @@ std::vector<std::string> required() {
   std::vector<std::string> ids;
   for (int i = 1; i <= 17; ++i) ids.push_back("W" + std::to_string(i));
   for (const int i : {1, 2, 3, 4, 6, 7, 10, 13, 16, 24, 25}) ids.push_back("L" + std::to_string(i));
-  for (const int i : {1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 14}) ids.push_back("S" + std::to_string(i));
+  for (const int i : {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14})
+    ids.push_back("S" + std::to_string(i));
   for (int i = 36; i <= 50; ++i) ids.push_back("S" + std::to_string(i));
   for (int i = 15; i <= 35; ++i) ids.push_back("S" + std::to_string(i));
   for (int i = 61; i <= 63; ++i) ids.push_back("S" + std::to_string(i));
