@@ -130,4 +130,13 @@ void Fiber::leave() noexcept {
 #endif
 }
 
+Trace Fiber::trace() const noexcept {
+  const Registers saved = registers();
+  const std::uintptr_t low = saved.value[Registers::kStackPointer];
+  const auto bottom = reinterpret_cast<std::uintptr_t>(stack_.bottom());
+  const auto top = reinterpret_cast<std::uintptr_t>(stack_.top());
+  if (low < bottom || low > top) return {};  // this machine's layout is not known
+  return walk(saved, {low, reinterpret_cast<const std::byte*>(low), top - low});
+}
+
 }  // namespace paceline::core::machine

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "machine/stack_pool.hpp"
+#include "machine/unwind.hpp"
 
 namespace paceline::core::machine {
 
@@ -28,6 +29,13 @@ class Fiber {
   bool finished() const noexcept { return finished_; }
   /// The lowest address of its stack.
   const void* stack_bottom() const noexcept { return stack_.bottom(); }
+
+  // --- while it has been left and nobody can enter it; any thread ---
+
+  Registers registers() const noexcept { return registers_of(inside_); }
+  /// Where it stands.
+  Trace trace() const noexcept;
+  const StackLease& stack() const noexcept { return stack_; }
 
  private:
   static void trampoline(void* from, void* self) noexcept;

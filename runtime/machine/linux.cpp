@@ -22,6 +22,7 @@
 #include "base/assert.hpp"
 #include "base/mutex.hpp"
 #include "machine/machine.hpp"
+#include "machine/stack_sample.hpp"
 
 namespace paceline::core {
 
@@ -169,6 +170,7 @@ ThreadHandle start_thread(void (*body)(void*) noexcept, void* argument) {
   for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) {
     sigdelset(&all, fault);
   }
+  sigdelset(&all, sample_signal());
   pthread_sigmask(SIG_SETMASK, &all, &old);
   pthread_t thread;
   const int error = pthread_create(&thread, nullptr, &run_launch, launch);

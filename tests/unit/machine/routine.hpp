@@ -27,6 +27,8 @@ class Routine {
     fiber_.enter();
   }
   void leave() noexcept { fiber_.leave(); }
+  paceline::core::machine::Registers registers() const noexcept { return fiber_.registers(); }
+  paceline::core::machine::Trace trace() const noexcept { return fiber_.trace(); }
   bool finished() const noexcept { return fiber_.finished(); }
   const void* bottom() const noexcept { return bottom_; }
   const void* top() const noexcept { return top_; }
