@@ -104,7 +104,7 @@ class Stage {
     const std::uint64_t refused = core_->crew().refused();
     watch = Stopwatch();
     const bool sent = core_->crew().send(worker, seat.hold.load(std::memory_order_relaxed),
-                                         seat.polls.load(std::memory_order_relaxed));
+                                         seat.polls.load(std::memory_order_relaxed), {});
     bool done = false;
     while (sent && !done && core_->crew().refused() == refused) {
       done = wait_a_while(first_ran);

@@ -15,6 +15,7 @@
 
 #include <paceline/detail/stop_token_option.hpp>
 #include <paceline/qos.hpp>
+#include <paceline/stall.hpp>
 #include <paceline/topology.hpp>
 
 namespace paceline {
@@ -101,6 +102,15 @@ struct runtime_options {
   /// they are not preempted any more. Each holds a stack. Tasks that wait in await_here() do not
   /// count.
   std::size_t max_weak = 32;
+
+  /// Told of a task that has answered no request to give way for `stall_after`, with its stack: see
+  /// stall. While it is set, a task that computes may be sent the signal SIGRTMAX - 3 for that,
+  /// unless the application handles that signal; without it none is ever sent. Default: a line in
+  /// the log, at level warn. Not with preemption_mode::off: nobody asks there.
+  stall_hook on_stall = {};
+
+  /// See on_stall; > 0 and at most an hour.
+  std::chrono::nanoseconds stall_after = std::chrono::milliseconds(100);
 
   /// See unhandled_hook. Default: one line on stderr, and the `unhandled` counter of the stats.
   unhandled_hook on_unhandled = {};

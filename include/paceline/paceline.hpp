@@ -11,6 +11,7 @@
 #include <paceline/runtime.hpp>
 #include <paceline/scheduler.hpp>
 #include <paceline/spawn.hpp>
+#include <paceline/stall.hpp>
 #include <paceline/stats.hpp>
 #include <paceline/task.hpp>
 #include <paceline/this_task.hpp>

@@ -54,6 +54,7 @@ struct runtime_stats {
   std::uint64_t handoffs_refused = 0;  ///< of those that were to: no thread, or too late
   std::uint64_t spare_threads = 0;     ///< started for that so far
   std::uint64_t starved = 0;        ///< times a task was left alone because the system starved it
+  std::uint64_t stalls = 0;         ///< tasks that on_stall or the log was told of
   std::uint64_t monitor_looks = 0;  ///< times the monitor woke up
   std::uint64_t controller_steps = 0;  ///< times the controller weighed the clusters (0: only one)
   /// Signals that came outside a region, of all runtimes of the process: 0 or a bug.

@@ -23,11 +23,11 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   // Before the look at what waits: a request that comes later is for a later look.
   const bool late = planted(Mutant::clear_request_late);
   if (!late) port_.request.store(0, std::memory_order_relaxed);
-  if (current_ == nullptr || asked == 0) return Answer::stale;
+  if (current() == nullptr || asked == 0) return Answer::stale;
   // Asked of a poll that is over.
   if (((asked >> Port::kAskBits) ^ port_.poll_number()) << Port::kAskBits != 0)
     return Answer::stale;
-  const unsigned own = class_of(*current_);
+  const unsigned own = class_of(*current());
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
   const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over);
@@ -50,7 +50,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   return Answer::gave_way;
 }
 
-void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current_)); }
+void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current())); }
 
 bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(); }
 
@@ -110,7 +110,7 @@ void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
 
 /// What belongs to the poll and not to the runtime goes into the executor, and back.
 void ExecutorRuntime::set_aside(Executor& self) noexcept {
-  self.task = current_;
+  self.task = current();
   set_current(nullptr);
   self.outcome = std::exchange(outcome_, Outcome::none);
   self.waits_on_stack = std::exchange(waits_on_stack_, false);
@@ -132,15 +132,15 @@ void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) no
   // Foreign code that calls us may have suspended the task already: where, and for what, stands in
   // the slot, which serves the inner wait meanwhile.
   const Outcome outcome = std::exchange(before.outcome_, Outcome::none);
-  void* const resume = before.current_->resume;
-  detail::Suspension* const waiting = before.current_->waiting;
+  void* const resume = before.current()->resume;
+  detail::Suspension* const waiting = before.current()->waiting;
   const bool nested = std::exchange(before.waits_on_stack_, true);
   std::coroutine_handle<> next = frame;
   for (;;) {
     resume_chain(self, next);
     if (frame.done()) break;
     ExecutorRuntime& now = self.runtime();
-    Slot& slot = *now.current_;
+    Slot& slot = *now.current();
     if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(slot);
     self.yielded = now.outcome_ == Outcome::yielded;
     self.inner = std::exchange(slot.resume, Executor::tagged(self));
@@ -153,9 +153,9 @@ void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) no
   after.waits_on_stack_ = nested;
   after.outcome_ = outcome;
   if (outcome == Outcome::none) return;
-  after.current_->resume = resume;
-  after.current_->waiting = waiting;
-  notify(*after.current_);  // the bit of that suspension may be spent
+  after.current()->resume = resume;
+  after.current()->waiting = waiting;
+  notify(*after.current());  // the bit of that suspension may be spent
 }
 
 // --- on the stack that goes on ---

@@ -162,7 +162,7 @@ struct ExecutorRuntime::PollHost {
     }
     resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
     ExecutorRuntime& now = runtime();
-    slot = now.current_;  // the task may have moved
+    slot = now.current();  // the task may have moved
     const auto root =
         std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
     if (root.done()) return Rest::finished;

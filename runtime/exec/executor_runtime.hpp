@@ -156,15 +156,21 @@ class ExecutorRuntime {
   Takeover take_over(ExecutorRuntime& refuge, std::uint32_t hold, std::uint64_t poll,
                      Atomic<std::uint64_t>& count) noexcept;
   /// The task that is out there goes on here. The thread that went out.
-  void pick_up() noexcept { take_up(*running_); }
+  void pick_up() noexcept {
+    away_.store(nullptr, std::memory_order_relaxed);
+    take_up(*running_);
+  }
+  /// A refuge: the task that was out when its thread lost its worker, until it comes in. Any
+  /// thread.
+  Slot* away() const noexcept { return away_.load(std::memory_order_relaxed); }
   /// True for the refuge of a thread that has lost its worker: nobody steals from it or spawns to
   /// it.
   bool apart() const noexcept { return surroundings_.apart; }
 
   // --- the task that runs now ---
 
-  /// Null between polls and while foreign work runs.
-  Slot* current() const noexcept { return current_; }
+  /// Null between polls and while foreign work runs. Another thread: a hint.
+  Slot* current() const noexcept { return current_.load(std::memory_order_relaxed); }
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
   /// The task that runs now lives in another slot from now on.
   void move_current(Slot& to) noexcept { set_current(&to); }
@@ -296,7 +302,7 @@ class ExecutorRuntime {
   Word tasks_ready() noexcept;
 
   void set_current(Slot* slot) noexcept {
-    current_ = slot;
+    current_.store(slot, std::memory_order_relaxed);
     machine::own_record().task = slot;
   }
   void note_class(unsigned class_index) noexcept {
@@ -308,7 +314,7 @@ class ExecutorRuntime {
   const Surroundings surroundings_;
 
   // The run.
-  Slot* current_ = nullptr;
+  Atomic<Slot*> current_{nullptr};  // its thread's; others only look
   Slot* first_ = nullptr;
   const Slot* goes_home_ = nullptr;                   // an address, maybe of a task long gone
   std::coroutine_handle<> posted_;                    // resumed next,
@@ -334,6 +340,7 @@ class ExecutorRuntime {
   bool waits_on_stack_ = false;
   Atomic<const Atomic<std::uint32_t>*> inside_{nullptr};  // of the thread that drives it
   Atomic<ExecutorRuntime*>* mail_ = nullptr;
+  Atomic<Slot*> away_{nullptr};
 
   // Freed slots of one page on their way back, so that a pass over a page frees it with one RMW.
   Group* freed_group_ = nullptr;

@@ -68,7 +68,7 @@ ExecutorRuntime::Takeover ExecutorRuntime::take_over(ExecutorRuntime& refuge, st
 }
 
 bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
-  if (running_ == nullptr || current_ == nullptr) return false;
+  if (running_ == nullptr || current() == nullptr) return false;
   Executor& polling = *running_;  // the one whose thread is away
   // Everything that can fail comes first.
   if (!reserve_fresh()) return false;
@@ -99,6 +99,7 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
   moves_share(polling, refuge);
   refuge.turn_since_ = turn_since_;
   refuge.running_ = &polling;
+  refuge.away_.store(polling.task, std::memory_order_relaxed);  // slots are always there
   strong_ = std::exchange(fresh_, nullptr);
   strong_->weak = false;
   running_ = nullptr;

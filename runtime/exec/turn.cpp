@@ -114,7 +114,7 @@ void ExecutorRuntime::take_turns() noexcept {
 
 /// At the end of a slice of a weak executor, while others of its class wait: is it its turn again?
 bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready) noexcept {
-  charge(*running_, *current_);
+  charge(*running_, *current());
   const policy::Share& share = running_->share;
   bool first = true;
   each_ready(port_.weak(), [&](const Slot& slot) {

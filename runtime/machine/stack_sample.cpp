@@ -48,7 +48,7 @@ constinit Mailbox mailbox;
 constinit Mutex sample_lock{LockRank::registry};
 constinit unsigned samplings = 0;
 constinit bool handler_is_ours = false;
-constinit struct sigaction before_ours {};
+constinit struct sigaction before_ours{};
 constinit Atomic<std::uint64_t> sent{0};
 constinit Atomic<std::uint64_t> handled{0};
 
@@ -108,8 +108,7 @@ void on_sample(int signal, siginfo_t* info, void* raw) {
                                             std::memory_order_acquire,  // M60
                                             std::memory_order_relaxed)) {
     take_registers(*static_cast<const ucontext_t*>(raw), mailbox.registers);
-    mailbox.bytes =
-        copy_memory(mailbox.registers.value[Registers::kStackPointer], mailbox.image);
+    mailbox.bytes = copy_memory(mailbox.registers.value[Registers::kStackPointer], mailbox.image);
     // Release. Pairs: trace_of_running. Publishes: registers and image.
     mailbox.state.store(Mailbox::kFilled, std::memory_order_release);  // M60
     unpark(mailbox.state);
@@ -138,12 +137,12 @@ void keep_samples_across_fork() noexcept { keep_across_fork(sample_lock); }
 StackSampling::StackSampling() noexcept {
   const LockGuard lock(sample_lock);
   if (samplings++ != 0 || handler_is_ours) return;
-  struct sigaction now {};
+  struct sigaction now{};
   if (::sigaction(sample_signal(), nullptr, &now) != 0) return;
-  const bool free = (now.sa_flags & SA_SIGINFO) == 0 &&
-                    (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
+  const bool free =
+      (now.sa_flags & SA_SIGINFO) == 0 && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
   if (!free) return;
-  struct sigaction ours {};
+  struct sigaction ours{};
   ours.sa_sigaction = &on_sample;
   // On the interrupted stack: there is room for a signal frame, or the next call would overflow.
   ours.sa_flags = SA_SIGINFO | SA_RESTART;
@@ -155,8 +154,10 @@ StackSampling::~StackSampling() {
   const LockGuard lock(sample_lock);
   if (--samplings != 0 || !handler_is_ours) return;
   // One that is still on its way would end the process if nobody handled it.
-  if (handled.load(std::memory_order_seq_cst) != sent.load(std::memory_order_relaxed)) return;  // M60
-  struct sigaction now {};
+  // M60
+  if (handled.load(std::memory_order_seq_cst) != sent.load(std::memory_order_relaxed))
+    return;  // M60
+  struct sigaction now{};
   if (::sigaction(sample_signal(), nullptr, &now) != 0 || now.sa_sigaction != &on_sample) return;
   ::sigaction(sample_signal(), &before_ours, nullptr);
   handler_is_ours = false;
@@ -202,8 +203,8 @@ std::optional<Trace> trace_of_running(int thread, Nanos patience) noexcept {
     how = state.load(std::memory_order_acquire);  // M60
   }
   const Registers& registers = mailbox.registers;
-  const Trace trace = walk(
-      registers, {registers.value[Registers::kStackPointer], mailbox.image, mailbox.bytes});
+  const Trace trace =
+      walk(registers, {registers.value[Registers::kStackPointer], mailbox.image, mailbox.bytes});
   state.store(Mailbox::kFree, std::memory_order_relaxed);
   if (trace.empty()) return std::nullopt;
   return trace;

@@ -92,7 +92,7 @@ struct Symbols::Table {
   void load() noexcept {
     const int handle = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (handle < 0) return;
-    struct stat status {};
+    struct stat status{};
     if (::fstat(handle, &status) == 0 && status.st_size > 0) {
       bytes = static_cast<std::size_t>(status.st_size);
       void* mapped = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, handle, 0);
@@ -106,7 +106,8 @@ struct Symbols::Table {
     Header header;
     if (!within(0, sizeof header)) return;
     std::memcpy(&header, file, sizeof header);
-    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shentsize != sizeof(Section) ||
+    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_shentsize != sizeof(Section) ||
         !within(header.e_shoff, std::uint64_t{header.e_shnum} * sizeof(Section))) {
       return;
     }
@@ -174,7 +175,8 @@ std::string Symbols::describe(std::uintptr_t address, bool exact) {
     }
   }
   const std::string where = short_name(module.path);
-  if (name == nullptr) return fmt::format("{:#x} ({}+{:#x})", address, where, address - module.base);
+  if (name == nullptr)
+    return fmt::format("{:#x} ({}+{:#x})", address, where, address - module.base);
   return fmt::format("{}+{:#x} ({})", demangled(name), into + (address - place), where);
 }
 

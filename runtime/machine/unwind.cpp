@@ -136,7 +136,7 @@ struct Rules {
     std::int64_t offset = 0;
   };
   std::array<Rule, Registers::kCount> of{};
-  std::uint64_t base = 0;  // the canonical frame address: this register,
+  std::uint64_t base = 0;        // the canonical frame address: this register,
   std::int64_t base_offset = 0;  // and so much
   bool usable = true;
 };
@@ -229,19 +229,19 @@ void run(const Entry& entry, std::uintptr_t from, std::uintptr_t to, std::uintpt
       default: break;
     }
     switch (low) {
-      case 0x00: break;                                                      // nop
+      case 0x00: break;                                                         // nop
       case 0x02: place += code.take<std::uint8_t>() * entry.code_step; break;   // advance_loc1
       case 0x03: place += code.take<std::uint16_t>() * entry.code_step; break;  // advance_loc2
       case 0x04: place += code.take<std::uint32_t>() * entry.code_step; break;  // advance_loc4
-      case 0x05: {                                                           // offset_extended
+      case 0x05: {                                                              // offset_extended
         const std::uint64_t index = code.uleb();
         rule(index, Rules::Kind::at_offset, scaled(code.uleb()));
         break;
       }
-      case 0x06: restore(code.uleb()); break;                                   // restore_extended
-      case 0x07: rule(code.uleb(), Rules::Kind::undefined, 0); break;           // undefined
-      case 0x08: rule(code.uleb(), Rules::Kind::same, 0); break;                // same_value
-      case 0x0a:                                                                // remember_state
+      case 0x06: restore(code.uleb()); break;                          // restore_extended
+      case 0x07: rule(code.uleb(), Rules::Kind::undefined, 0); break;  // undefined
+      case 0x08: rule(code.uleb(), Rules::Kind::same, 0); break;       // same_value
+      case 0x0a:                                                       // remember_state
         if (depth == kDeep) {
           rules.usable = false;
         } else {
@@ -276,8 +276,8 @@ void run(const Entry& entry, std::uintptr_t from, std::uintptr_t to, std::uintpt
         rule(index, Rules::Kind::is_offset, scaled(code.uleb()));
         break;
       }
-      case 0x2e: code.uleb(); break;           // GNU_args_size
-      default: rules.usable = false; break;    // expressions among them
+      case 0x2e: code.uleb(); break;         // GNU_args_size
+      default: rules.usable = false; break;  // expressions among them
     }
   }
 }
@@ -301,7 +301,8 @@ bool step_by_tables(Registers& registers, const StackImage& stack, bool exact,
         registers.value[Registers::kStackPointer] + offsetof(ucontext_t, uc_mcontext.gregs);
     for (const auto& [index, in_context] : kOrder) {
       std::uintptr_t value = 0;
-      if (!stack.read(saved + static_cast<unsigned>(in_context) * sizeof value, value)) return false;
+      if (!stack.read(saved + static_cast<unsigned>(in_context) * sizeof value, value))
+        return false;
       registers.set(index, value);
     }
     return true;

@@ -37,7 +37,8 @@ Crew::~Crew() { end(true); }
 
 // --- sending ---
 
-bool Crew::send(Worker& worker, std::uint32_t hold, std::uint64_t poll) noexcept {
+bool Crew::send(Worker& worker, std::uint32_t hold, std::uint64_t poll,
+                const Suspect& suspect) noexcept {
   Refuge* refuge = take_idle();
   if (refuge == nullptr) refuge = start_one();
   if (refuge == nullptr) {
@@ -47,6 +48,9 @@ bool Crew::send(Worker& worker, std::uint32_t hold, std::uint64_t poll) noexcept
   refuge->job = &worker;
   refuge->hold = hold;
   refuge->poll = poll;
+  refuge->suspect = suspect;
+  refuge->suspect_thread = worker.thread_number();
+  refuge->suspect_worker = worker.index();
   // Release. Pairs: serve. Publishes: the job.
   refuge->word.store(Refuge::kSent, std::memory_order_release);  // M32
   machine::unpark(refuge->word);

@@ -13,6 +13,7 @@
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
+#include "sched/stalls.hpp"
 
 namespace paceline::core {
 
@@ -48,6 +49,9 @@ struct Refuge {
   // The monitor's.
   std::uint64_t seen_poll = 0;
   Nanos seen_since = 0;
+  Suspect suspect;  // the poll that is to lose the job's worker, if it answers no request
+  int suspect_thread = 0;
+  unsigned suspect_worker = 0;
 };
 
 class Crew {
@@ -58,8 +62,10 @@ class Crew {
   static constexpr std::size_t kMax = 64;
 
   /// Lets a spare thread take `worker` over from its poll with that number, if the hold word is
-  /// still `hold`. False: there is no spare thread and none can be started. The monitor.
-  bool send(Worker& worker, std::uint32_t hold, std::uint64_t poll) noexcept;
+  /// still `hold`. `suspect`: what is known of that poll. False: there is no spare thread and none
+  /// can be started. The monitor.
+  bool send(Worker& worker, std::uint32_t hold, std::uint64_t poll,
+            const Suspect& suspect) noexcept;
 
   /// What a thread does that has lost its worker: it serves its refuge until nothing is bound to
   /// the thread any more, then waits for a job, and so on. Returns when the runtime ends.

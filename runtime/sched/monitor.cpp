@@ -51,11 +51,12 @@ bool something_waits(Worker& worker) noexcept {
 
 }  // namespace
 
-Monitor::Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after)
+Monitor::Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after, Nanos stall_after)
     : core_(core),
       slice_(std::max(slice, kSliceMin)),
       handoff_after_(handoff_after),
       name_(core.options().name + "/monitor"),
+      stalls_(core, stall_after),
       seen_(core.worker_count()),
       word_(core.hub().monitor) {}
 
@@ -127,7 +128,10 @@ bool Monitor::look(Nanos now, Nanos& next) noexcept {
     look_at(i, now, next);
     press(seat, seen_[i], now, next);
   }
-  core_.crew().each([&](Refuge& refuge) { busy |= look_at_refuge(refuge, now, next); });
+  core_.crew().each([&](Refuge& refuge) {
+    busy |= look_at_refuge(refuge, now, next);
+    busy |= look_at_stuck(refuge, now, next);
+  });
   if (!busy) return false;
   // Somebody waits, or is about to: then `next` says when.
   if (next < now + slice_) {
@@ -156,6 +160,15 @@ bool Monitor::look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept {
   return true;
 }
 
+/// A task that has lost its worker and does not come in. False: there is none to tell of.
+bool Monitor::look_at_stuck(Refuge& refuge, Nanos now, Nanos& next) noexcept {
+  if (!stalls_.on() || refuge.suspect.asked_at == 0 || refuge.suspect.told) return false;
+  const Whereabouts where{refuge.suspect_thread, refuge.suspect_worker, &refuge.runtime};
+  if (where.task() == nullptr) return false;
+  stalls_.look_at(refuge.suspect, where, now, next);
+  return true;
+}
+
 void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   Worker& worker = core_.worker(index);
   Seat& seat = worker.seat();
@@ -181,6 +194,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.since = follows ? seen.since + slice_ : now;
     seen.asked = false;
     seen.asked_at = seen.weighed_at = seen.press_at = 0;
+    seen.suspect = {};
     if (!follows) {
       moving_ = true;
       return;
@@ -204,8 +218,14 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
       seen.asked_at = now;
       seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
     }
+    if (seen.suspect.asked_at == 0) seen.suspect.asked_at = now;
   }
   next = std::min(next, now + slice_ / 2);
+  if (seen.suspect.asked_at != 0) {
+    stalls_.look_at(seen.suspect,
+                    {worker.thread_number(), index, &worker.runtime(), &seat, seen.poll}, now,
+                    next);
+  }
   if (seen.asked_at != 0 && handoff_after_ != kForever) {
     // A task that spawns does what it is there for, and others may take what it spawns: without its
     // worker it would be slower at it.
@@ -264,7 +284,7 @@ void Monitor::weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept
     return;
   }
   seen.asked_at = 0;  // from the beginning, should that fail
-  core_.crew().send(worker, hold, seen.poll);
+  core_.crew().send(worker, hold, seen.poll, seen.suspect);
 }
 
 void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
@@ -282,7 +302,7 @@ void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) n
     return;
   }
   seen.lent_since = 0;
-  core_.crew().send(worker, hold, poll);
+  core_.crew().send(worker, hold, poll, {});
   next = std::min(next, now + slice_ / 2);
 }
 

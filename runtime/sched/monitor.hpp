@@ -13,6 +13,7 @@
 #include "base/time.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
+#include "sched/stalls.hpp"
 
 namespace paceline::core {
 
@@ -38,8 +39,8 @@ class Worker;
 class Monitor {
  public:
   /// `slice`, `handoff_after`: see runtime_options. kForever: a task that answers no request keeps
-  /// its worker.
-  Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after);
+  /// its worker. `stall_after`: then the application is told.
+  Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after, Nanos stall_after);
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
   ~Monitor() { stop(); }
@@ -64,6 +65,8 @@ class Monitor {
   std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
   /// How often a task was left its core because the system did not let it run. Any thread.
   std::uint64_t starved() const noexcept { return starved_.load(std::memory_order_relaxed); }
+  /// How many stalls were told. Any thread.
+  std::uint64_t stalls() const noexcept { return stalls_.count(); }
 
   // Shorter slices cost more than they help: twenty times a request and the switches it leads to,
   // the monitor's own wake-up included (docs/benchmarks.md).
@@ -88,6 +91,7 @@ class Monitor {
     bool asked = false;         // just now
     Nanos press_at = 0;         // in a region: signal it then,
     Nanos press_gap = 0;        // and so much later again
+    Suspect suspect;            // of not answering at all
   };
 
   static void thread_body(void* self) noexcept;
@@ -97,6 +101,7 @@ class Monitor {
   void look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool look(Nanos now, Nanos& next) noexcept;
   bool look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept;
+  bool look_at_stuck(Refuge& refuge, Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
   void press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool anybody_awake() const noexcept;
@@ -105,6 +110,7 @@ class Monitor {
   const Nanos slice_;
   const Nanos handoff_after_;
   const std::string name_;  // of its thread
+  Stalls stalls_;
   std::vector<Seen> seen_;
   Nanos quiet_ = 0;      // the present interval between looks that find nothing
   bool moving_ = false;  // some worker began a poll since the last look

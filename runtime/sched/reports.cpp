@@ -107,6 +107,7 @@ runtime_stats RuntimeCore::stats() const {
   all.handoffs_refused = crew_.refused();
   if (monitor_) {
     all.starved = monitor_->starved();
+    all.stalls = monitor_->stalls();
     all.monitor_looks = monitor_->looks();
   }
   all.total.spawned += value(outside_spawned_) - forgotten;

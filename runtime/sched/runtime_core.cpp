@@ -16,6 +16,7 @@
 #include "machine/frame_heap.hpp"
 #include "machine/sanitizer.hpp"
 #include "machine/stack_pool.hpp"
+#include "machine/stack_sample.hpp"
 #include "sched/plan.hpp"
 #include "sched/seats.hpp"
 #include "trace/log.hpp"
@@ -38,6 +39,7 @@ std::uint64_t prepare_for_forks() noexcept {
   [[maybe_unused]] static const bool registered = [] {
     machine::keep_across_fork(registry_lock);
     keep_seats_across_fork();
+    machine::keep_samples_across_fork();
     machine::keep_stacks_across_fork();
     keep_names_across_fork();
     keep_frames_across_fork();
@@ -77,6 +79,12 @@ runtime_options checked(runtime_options options) {
     throw std::invalid_argument(
         fmt::format("runtime_options.handoff_after is {} ns; use more than 0 and at most an hour",
                     options.handoff_after.count()));
+  }
+  if (options.stall_after <= std::chrono::nanoseconds(0) ||
+      options.stall_after > std::chrono::hours(1)) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options.stall_after is {} ns; use more than 0 and at most an hour",
+                    options.stall_after.count()));
   }
   if (options.max_weak == 0 || options.max_weak > kWeakMax) {
     throw std::invalid_argument(
@@ -163,7 +171,8 @@ void RuntimeCore::start_workers() {
     if (options_.preemption != preemption_mode::off) {
       machine::prepare_barriers();
       monitor_ = std::make_unique<Monitor>(*this, options_.slice.count(),
-                                           hands_off() ? options_.handoff_after.count() : kForever);
+                                           hands_off() ? options_.handoff_after.count() : kForever,
+                                           options_.stall_after.count());
     }
     for (; started < count; ++started) {
       retain();

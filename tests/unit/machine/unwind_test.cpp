@@ -79,10 +79,11 @@ std::size_t times(const std::string& text, const std::string& word) {
 template <class Body>
 class Numbered {
  public:
-  explicit Numbered(Body body) : thread_([this, body] {
-    number_ = this_thread_number();
-    body();
-  }) {
+  explicit Numbered(Body body)
+      : thread_([this, body] {
+          number_ = this_thread_number();
+          body();
+        }) {
     eventually("it runs", [this] { return number_ != 0; });
   }
   int number() const { return number_; }
@@ -151,7 +152,9 @@ TEST_CASE("nonsense registers and nonsense memory end the walk") {
   for (int round = 0; round < 2000; ++round) {
     for (std::uintptr_t& word : words) {
       switch (next() % 4) {
-        case 0: word = reinterpret_cast<std::uintptr_t>(&recursing_of_unwind_test) + next() % 64; break;
+        case 0:
+          word = reinterpret_cast<std::uintptr_t>(&recursing_of_unwind_test) + next() % 64;
+          break;
         case 1: word = low + next() % (words.size() * 8); break;
         case 2: word = next(); break;
         default: word = next() % 16;
@@ -241,7 +244,7 @@ TEST_CASE("the signal's former disposition returns with the last sampling") {
       const StackSampling two;
       ::raise(sample_signal());  // not ours: ignored as before
     }
-    struct sigaction now {};
+    struct sigaction now{};
     ::sigaction(sample_signal(), nullptr, &now);
     if (now.sa_handler != SIG_IGN) ::_exit(1);
   });
