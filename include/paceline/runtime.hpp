@@ -72,8 +72,10 @@ class runtime {
 
   runtime_stats stats() const;
 
-  /// Writes one line per live task: id, name, state, class, home worker, and what it waits for.
-  /// Any thread; does not stop the workers, so each line is true for its own moment.
+  /// Writes one line per live task: id, name, state, class, home worker, and what it waits for;
+  /// below the line of a task that was preempted or waits in await_here() its call stack, with
+  /// names where the program has symbols. Any thread; does not stop the workers, so each line is
+  /// true for its own moment. Reads symbol tables from the program's files: takes milliseconds.
   void dump_tasks(std::ostream& out) const;
 
   /// A handle that moves coroutines to this runtime; it may outlive the runtime.

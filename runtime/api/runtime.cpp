@@ -10,6 +10,7 @@
 
 #include "exec/entry.hpp"
 #include "exec/names.hpp"
+#include "sched/holders.hpp"
 #include "sched/runtime_core.hpp"
 
 namespace paceline {
@@ -44,14 +45,19 @@ void runtime::dump_tasks(std::ostream& out) const {
   using core::Phase;
   using core::StateWord;
   const core::DumpGuard names;
+  const core::Holders holders = core::find_holders(*core_);
+  core::machine::Symbols symbols;
   std::size_t live = 0;
   core_->each_live_slot([&](core::Slot& slot, unsigned qos_class, unsigned home) {
     if (slot.frame.load(std::memory_order_relaxed) == nullptr) return;  // an executor's
-    // Taking a suspended task for a moment makes its fields ours to read; a wake that comes in
-    // between is kept by the state word like any wake during a poll.
+    // Taking a suspended task for a moment makes its fields ours to read, and keeps a stack that
+    // waits with it where it is; a wake that comes in between is kept by the state word like any
+    // wake during a poll.
     const char* state = "running";
     const char* waits_for = "";
     const char* on_stack = "";
+    core::machine::Trace stack;
+    const std::uint64_t id = slot.id.load(std::memory_order_relaxed);
     if (slot.state.try_start() == core::Start::started) {
       if (slot.frame.load(std::memory_order_relaxed) == nullptr) {
         if (slot.state.pause()) core::notify(slot);  // it has become an executor's meanwhile
@@ -59,17 +65,25 @@ void runtime::dump_tasks(std::ostream& out) const {
       }
       state = slot.waiting == nullptr ? "ready" : "waiting";
       if (slot.waiting != nullptr) waits_for = slot.waiting->ops->what;
-      if (core::Executor::of(slot.resume) != nullptr) on_stack = ", on its stack";
+      if (const core::Executor* executor = core::Executor::of(slot.resume)) {
+        on_stack = ", on its stack";
+        stack = executor->trace();
+      }
       if (slot.state.pause()) core::notify(slot);
     } else if (StateWord::phase_of(slot.state.peek()) == Phase::vacant) {
       return;  // it ended while we looked
+    } else if (const auto parked = holders.preempted.find(id); parked != holders.preempted.end()) {
+      state = "preempted";
+      stack = parked->second;
+    } else if (holders.detached.count(id) != 0) {
+      state = "detached";
     }
     const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
-    out << fmt::format("task {:>6}  {:<7}  {:<16}  worker {:>3}  {:<20}{}{}{}\n",
-                       slot.id.load(std::memory_order_relaxed), state,
+    out << fmt::format("task {:>6}  {:<9}  {:<16}  worker {:>3}  {:<20}{}{}{}\n", id, state,
                        to_string(static_cast<qos>(qos_class)), home,
                        name == nullptr ? "" : name->text, *waits_for == 0 ? "" : " in ", waits_for,
-                       on_stack);
+                       on_stack)
+        << symbols.lines(stack, "        ");
     ++live;
   });
   out << fmt::format("{} live tasks\n", live);

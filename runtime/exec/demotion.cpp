@@ -210,11 +210,20 @@ void ExecutorRuntime::count_weak(Standing standing, int change) noexcept {
   }
 }
 
+/// A preempted executor stands: whoever claims its slot may look at it. Its slot has its task's id
+/// for as long as it does.
+void ExecutorRuntime::show_parked(Executor& executor) noexcept {
+  executor.slot->waiting = nullptr;
+  // Release. Pairs: look_at_executor. Publishes: where it stands.
+  executor.slot->id.store(executor.task->id.load(std::memory_order_relaxed),
+                          std::memory_order_release);  // M61
+}
+
 /// From here on the executor may be resumed, this moment by nobody but us.
 void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
   list_parked(executor);
   if (executor.standing == Standing::preempted) {
-    executor.slot->waiting = nullptr;
+    show_parked(executor);
     notify_home(*executor.slot);
     weak_classes_ |= bit(executor.share_class);
     became_ready();
@@ -255,6 +264,8 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   }
   executor.gate.ready.store(0, std::memory_order_relaxed);
   executor.slot->waiting = &executor.gate;
+  // Nobody looks any more: we have claimed it.
+  executor.slot->id.store(0, std::memory_order_relaxed);
   executor.standing = Standing::at_rest;
   executor.entered_by_slot = own;
   runtime.note_class(class_of(*executor.task));
@@ -279,7 +290,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     // Our claim of the slot ends first; then it is ready again.
     now.list_parked(executor);
     if (planted(Mutant::park_twice)) now.publish_parked(executor);
-    claimed.waiting = nullptr;
+    now.show_parked(executor);
     return Rest::yielded;
   } else {
     now.publish_parked(executor);

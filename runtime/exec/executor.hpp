@@ -73,6 +73,9 @@ class Executor {
                                     static_cast<const char*>(fiber_.stack_bottom()));
   }
 
+  /// Where it is parked; only while it is kept from running. Any thread.
+  machine::Trace trace() const noexcept { return fiber_.trace(); }
+
   ExecutorRuntime& runtime() const noexcept { return *runtime_; }
   void set_runtime(ExecutorRuntime& runtime) noexcept { runtime_ = &runtime; }
 

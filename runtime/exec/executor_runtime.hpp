@@ -269,6 +269,7 @@ class ExecutorRuntime {
   void list_parked(Executor& executor) noexcept;
   void unlist_parked(Executor& executor) noexcept;
   void publish_parked(Executor& executor) noexcept;
+  static void show_parked(Executor& executor) noexcept;
   void replace_strong() noexcept;
   bool reserve() noexcept;
   bool reserve_fresh() noexcept;

@@ -126,7 +126,7 @@ void ExecutorRuntime::move_out(Executor& executor, ExecutorRuntime& refuge) noex
   furnish_slot(executor, slot);
   refuge.list_parked(executor);
   if (!waits) {
-    slot.waiting = nullptr;
+    show_parked(executor);
     if (!planted(Mutant::forget_to_move_bit)) notify(slot);
   } else if (handed) {
     executor.gate.ready.store(1, std::memory_order_release);  // M12

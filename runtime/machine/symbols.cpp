@@ -160,7 +160,13 @@ Symbols::Table* Symbols::table_of(const char* path) {
   return made.release();
 }
 
-std::string Symbols::describe(std::uintptr_t address, bool exact) {
+const std::string& Symbols::describe(std::uintptr_t address, bool exact) {
+  const auto [known, is_new] = known_.try_emplace({address, exact});
+  if (is_new) known->second = look_up(address, exact);
+  return known->second;
+}
+
+std::string Symbols::look_up(std::uintptr_t address, bool exact) {
   // A call may be the last instruction of a function that never returns.
   const std::uintptr_t place = exact || address == 0 ? address : address - 1;
   Loaded module{place};

@@ -15,9 +15,20 @@
 
 namespace paceline::core::machine {
 
-bool StackImage::read(std::uintptr_t address, std::uintptr_t& value) const noexcept {
+namespace {
+
+/// A word at any address, of any type.
+struct [[gnu::packed, gnu::may_alias]] AnyWord {
+  std::uintptr_t value;
+};
+
+}  // namespace
+
+// Not instrumented: what a stack holds between its variables is no error here.
+__attribute__((no_sanitize_address)) bool StackImage::read(std::uintptr_t address,
+                                                           std::uintptr_t& value) const noexcept {
   if (address < low || address - low > size || size - (address - low) < sizeof value) return false;
-  std::memcpy(&value, bytes + (address - low), sizeof value);
+  value = reinterpret_cast<const AnyWord*>(bytes + (address - low))->value;
   return true;
 }
 

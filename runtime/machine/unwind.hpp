@@ -8,7 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace paceline::core::machine {
@@ -76,14 +78,16 @@ class Symbols {
   ~Symbols();
 
   /// `exact`: of an instruction, not of a return address, which may lie behind its function.
-  std::string describe(std::uintptr_t address, bool exact = false);
+  const std::string& describe(std::uintptr_t address, bool exact = false);
   /// One line for each frame, each with `indent` before it. Throws std::bad_alloc.
   std::string lines(const Trace& trace, const char* indent);
 
  private:
   struct Table;
   Table* table_of(const char* path);
+  std::string look_up(std::uintptr_t address, bool exact);
   std::vector<Table*> tables_;
+  std::map<std::pair<std::uintptr_t, bool>, std::string> known_;
 };
 
 }  // namespace paceline::core::machine

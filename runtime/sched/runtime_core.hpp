@@ -102,6 +102,7 @@ class RuntimeCore {
   // --- for workers and reports ---
 
   Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+  const Worker& worker(std::size_t index) const noexcept { return *workers_[index]; }
   std::size_t worker_count() const noexcept { return plan_.workers; }
   /// The machine whose core i, or i modulo its cores, worker i is.
   const topology& machine() const noexcept { return machine_; }
@@ -122,6 +123,7 @@ class RuntimeCore {
   const Clusters& clusters() const noexcept { return clusters_; }
   /// The controller over them, on the monitor's thread.
   Steering& steering() noexcept { return steering_; }
+  const Crew& crew() const noexcept { return crew_; }
   const Surroundings& surroundings() const noexcept { return surroundings_; }
   /// Null with preemption_mode::off.
   const Monitor* monitor() const noexcept { return monitor_.get(); }
@@ -135,18 +137,20 @@ class RuntimeCore {
   /// Calls visit(slot, class, home) for every live slot. Any thread.
   template <class Visit>
   void each_live_slot(Visit&& visit) const {
-    for (Seat* seat : seats_) {
-      for (TaskCollection& collection : seat->collections) {
-        collection.each_page([&](Group& group, unsigned page) {
-          Slot* slots = group.page_slots(page);
-          for (unsigned i = 0; i < kPageSlots; ++i) {
-            if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=  // M17
-                Phase::vacant) {
-              visit(slots[i], collection.class_index(), seat->index);
-            }
+    for (Seat* seat : seats_) each_live_slot_of(*seat, visit);
+  }
+  template <class Visit>
+  static void each_live_slot_of(Seat& seat, Visit&& visit) {
+    for (TaskCollection& collection : seat.collections) {
+      collection.each_page([&](Group& group, unsigned page) {
+        Slot* slots = group.page_slots(page);
+        for (unsigned i = 0; i < kPageSlots; ++i) {
+          if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=  // M17
+              Phase::vacant) {
+            visit(slots[i], collection.class_index(), seat.index);
           }
-        });
-      }
+        }
+      });
     }
   }
 

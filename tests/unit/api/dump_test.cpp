@@ -174,3 +174,104 @@ TEST_CASE("dumps run while tasks start, wait, change, move and end, and lose nob
   rt.wait_idle();
   CHECK(says(dump(rt), "0 live tasks"));
 }
+
+std::atomic<int> dump_test_sink{0};
+
+// What must be found in the stacks: extern, and no tail calls.
+[[gnu::noinline]] void waits_deep_inside(Gate& gate) {
+  auto pass = [](Gate& at) -> task<> { co_await at.pass(); };
+  await_here(pass(gate));
+  dump_test_sink += 1;
+}
+[[gnu::noinline]] void visits_something(Gate& gate, int depth) {
+  if (depth == 0) {
+    waits_deep_inside(gate);
+  } else {
+    visits_something(gate, depth - 1);
+  }
+  dump_test_sink += 1;
+}
+[[gnu::noinline]] void computes_with_safepoints(const std::atomic<bool>& go_on) {
+  while (go_on.load(std::memory_order_relaxed)) preempt_point();
+  dump_test_sink += 1;
+}
+
+TEST_CASE("a dump shows the call stack of a task that waits on its stack") {
+  runtime rt(one_worker());
+  Gate gate;
+  auto deep = rt.spawn({.name = "deep"}, [&gate] { visits_something(gate, 2); });
+  eventually("it waits", [&] { return gate.arrived() == 1; });
+  rt.block_on(forty_two());
+  for (int i = 0; i < 3; ++i) {
+    const std::string text = dump(rt);
+    INFO(text);
+    CHECK(says(line_of(text, "deep  "), "in waker, on its stack"));
+    CHECK(times(text, "visits_something") == 3);
+    CHECK(text.find("waits_deep_inside") < text.find("visits_something"));
+    CHECK(says(text, "1 live task"));
+  }
+  gate.open();
+  deep.join();
+  CHECK_FALSE(says(dump(rt), "#0"));
+}
+
+TEST_CASE("a dump shows the call stacks of preempted tasks") {
+  runtime_options options = workers(1);
+  options.slice = std::chrono::microseconds(100);
+  runtime rt(options);
+  std::atomic<bool> go_on{true};
+  auto one = rt.spawn({.name = "first hog"}, [&] { computes_with_safepoints(go_on); });
+  auto two = rt.spawn({.name = "second hog"}, [&] { computes_with_safepoints(go_on); });
+  // One of them runs, the other one is parked; at times neither is to be seen for a moment.
+  eventually("one is preempted", [&] {
+    const std::string text = dump(rt);
+    return says(text, "preempted") && says(text, "computes_with_safepoints");
+  });
+  CHECK(rt.stats().total.demotions_safepoint > 0);
+  go_on = false;
+  one.join();
+  two.join();
+  rt.wait_idle();
+  CHECK(says(dump(rt), "0 live tasks"));
+}
+
+TEST_CASE("dumps look at stacks that are parked, resumed, moved and ended all the time") {
+  runtime_options options = workers(2);
+  options.slice = std::chrono::microseconds(100);
+  options.handoff_after = std::chrono::milliseconds(1);
+  runtime rt(options);
+  std::atomic<bool> end{false};
+  std::atomic<std::size_t> stacks{0};
+  std::thread watcher([&] {
+    while (!end) stacks += times(dump(rt), "#0 ");
+  });
+  const std::size_t rounds = kSanitized ? 10 : 60;
+  std::size_t ended = 0;
+  for (std::size_t round = 0; round < rounds || stacks < 20; ++round) {
+    Gate gate;
+    std::vector<join_handle<>> handles;
+    for (int i = 0; i < 6; ++i) {
+      handles.push_back(rt.spawn({.name = "waiting"}, [&gate] { visits_something(gate, 1); }));
+      handles.push_back(rt.spawn({.name = "computing"}, [i] {
+        for (int j = 0; j < 2000; ++j) {
+          dump_test_sink += i;
+          preempt_point();
+        }
+      }));
+      handles.push_back(rt.spawn({.name = "away"}, [] {
+        blocking([] {
+          for (int j = 0; j < 20'000; ++j) dump_test_sink += 1;
+        });
+      }));
+    }
+    gate.open();
+    for (auto& handle : handles) handle.join();
+    ended += handles.size();
+  }
+  end = true;
+  watcher.join();
+  CHECK(ended >= rounds * 18);
+  rt.wait_idle();
+  CHECK(says(dump(rt), "0 live tasks"));
+  CHECK(rt.stats().total.weak_live == 0);
+}

@@ -8,6 +8,7 @@
 
 #include "explorer/point.hpp"
 #include "machine/stack_pool.hpp"
+#include "machine/unwind.hpp"
 
 namespace paceline::core::machine {
 
@@ -31,6 +32,7 @@ class Fiber {
   }
   bool finished() const noexcept { return finished_; }
   const void* stack_bottom() const noexcept { return stack_.bottom(); }
+  Trace trace() const noexcept { return {}; }
 
  private:
   static void run(boost::context::detail::transfer_t from) {
