@@ -22,8 +22,9 @@ namespace paceline {
 
 /// What ~runtime does about tasks that still live after it has asked them to stop.
 enum class shutdown_policy {
-  wait,     ///< wait until the last one ended, however long that takes
-  abandon,  ///< after `shutdown_deadline` report each by name on stderr and leave it behind
+  wait,       ///< wait until the last one ended, however long that takes
+  abandon,    ///< after `shutdown_deadline` report each by name on stderr and leave it behind
+  terminate,  ///< after `shutdown_deadline` report each by name on stderr, then std::terminate
 };
 
 /// How tasks that run long are made to give way.
@@ -75,9 +76,15 @@ struct runtime_options {
   /// the first 15 bytes or so.
   std::string name = "paceline";
 
-  /// Stack of an executor in bytes, 16 KiB..1 GiB, rounded up to pages; a guard page comes on top.
-  /// Coroutines live in their frames: this is room for the calls a task makes between suspensions.
+  /// Stack of an executor in bytes, 16 KiB..1 GiB, rounded up to pages; 64 KiB of
+  /// address space that traps come on top. Coroutines live in their frames: this is room for the
+  /// calls a task makes between suspensions.
   std::size_t stack_size = 256 * 1024;
+
+  /// Report a task that overflows its stack by name on stderr before the process ends. For that a
+  /// handler of SIGSEGV is installed while a runtime lives, which hands every fault on to whoever
+  /// handled it before; a handler that the application installs later stays.
+  bool report_stack_overflow = true;
 
   /// How tasks that run long are made to give way. See docs/preemption.md.
   preemption_mode preemption = preemption_mode::automatic;
@@ -118,7 +125,7 @@ struct runtime_options {
   /// What ~runtime does about tasks that ignore the request to stop.
   shutdown_policy on_shutdown = shutdown_policy::wait;
 
-  /// Only for shutdown_policy::abandon: how long to wait first, > 0.
+  /// Only for shutdown_policy::abandon and terminate: how long to wait first, > 0.
   std::optional<std::chrono::nanoseconds> shutdown_deadline = std::nullopt;
 };
 

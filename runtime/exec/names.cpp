@@ -3,6 +3,7 @@
 
 #include "base/mutex.hpp"
 #include "machine/machine.hpp"
+#include "task/slot.hpp"
 
 namespace paceline::core {
 
@@ -44,6 +45,35 @@ DumpGuard::~DumpGuard() {
     delete gone;
     gone = next;
   }
+}
+
+std::size_t describe_this_task(char* text, std::size_t size) noexcept {
+  std::size_t used = 0;
+  const auto add = [&](std::string_view part) {
+    for (const char c : part) {
+      if (used < size) text[used++] = c;
+    }
+  };
+  const Slot* task = machine::this_thread_record.task;
+  if (task == nullptr) {
+    add("work of a runtime's thread outside a task");
+    return used;
+  }
+  char digits[20];
+  std::size_t first = sizeof digits;
+  std::uint64_t id = task->id.load(std::memory_order_relaxed);
+  do {
+    digits[--first] = static_cast<char>('0' + id % 10);
+    id /= 10;
+  } while (id != 0);
+  add("task ");
+  add({digits + first, sizeof digits - first});
+  // Its own thread is here, so nobody takes the name away.
+  const TaskName* name = task->name.load(std::memory_order_relaxed);
+  add(" '");
+  if (name != nullptr) add(name->text);
+  add("'");
+  return used;
 }
 
 void keep_names_across_fork() noexcept { machine::keep_across_fork(retired_lock); }

@@ -5,6 +5,7 @@
 // Proof: tests/unit/api/dump_test.cpp, tests/stress/dump_stress.cpp.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,10 @@ TaskName* make_name(std::string_view text);
 /// slot's name and then loads `dumps_under_way`. All four are seq_cst, so either the dump finds no
 /// name or the retiring thread finds the dump and keeps the name.
 void retire_name(TaskName* name) noexcept;
+
+/// Writes "task 12 'name'" for what runs on the calling thread; returns its
+/// length. Signal-safe.
+std::size_t describe_this_task(char* text, std::size_t size) noexcept;
 
 /// See machine::keep_across_fork.
 void keep_names_across_fork() noexcept;

@@ -56,6 +56,20 @@ class Kept {
   ExceptionState exceptions_;
 };
 
+/// Says which stack the thread is on, for the report of an overflow.
+class OnStack {
+ public:
+  explicit OnStack(void* bottom) noexcept : before_(this_thread_record.stack_bottom) {
+    this_thread_record.stack_bottom = bottom;
+  }
+  ~OnStack() { this_thread_record.stack_bottom = before_; }
+  OnStack(const OnStack&) = delete;
+  OnStack& operator=(const OnStack&) = delete;
+
+ private:
+  void* before_;
+};
+
 }  // namespace
 
 struct FiberEntry {
@@ -108,6 +122,7 @@ void Fiber::trampoline(void* from, void* self) noexcept {
 
 void Fiber::enter() noexcept {
   const Kept kept;
+  const OnStack here(stack_.bottom());
 #ifdef PACELINE_INTERNAL_TSAN
   tsan_outside_ = __tsan_get_current_fiber();
   __tsan_switch_to_fiber(tsan_inside_, 0);

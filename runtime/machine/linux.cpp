@@ -22,6 +22,7 @@
 #include "base/assert.hpp"
 #include "base/mutex.hpp"
 #include "machine/machine.hpp"
+#include "machine/overflow.hpp"
 #include "machine/stack_sample.hpp"
 
 namespace paceline::core {
@@ -156,6 +157,7 @@ struct Launch {
 void* run_launch(void* raw) {
   const Launch launch = *static_cast<Launch*>(raw);
   delete static_cast<Launch*>(raw);
+  const HandlerStack for_faults;
   launch.body(launch.argument);
   return nullptr;
 }

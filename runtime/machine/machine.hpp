@@ -60,8 +60,9 @@ struct ThisThread {
   // word as this thread left it, and where whoever takes the worker over says where the thread
   // finds itself.
   Atomic<std::uint32_t> inside{1};
-  void* exceptions = nullptr;  // where the C++ runtime keeps this thread's; null: not asked yet
-  Slot* task = nullptr;        // that runs here now
+  void* stack_bottom = nullptr;  // of the fiber that runs here; null: the thread's own stack
+  void* exceptions = nullptr;    // where the C++ runtime keeps this thread's; null: not asked yet
+  Slot* task = nullptr;          // that runs here now
   std::uint32_t hold = 0;
   Atomic<ExecutorRuntime*> mail{nullptr};
   Region* region = nullptr;  // of a thread that the runtime started; see exec/region.hpp
@@ -149,7 +150,8 @@ void unmap(void* memory, std::size_t bytes) noexcept;
 void discard(void* memory, std::size_t bytes) noexcept;
 /// Asks for huge pages where the system has them.
 void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
-/// Makes a range trap. False if the system refuses.
+/// Makes a range trap. Where the system can (Linux 6.13) that costs no mapping. False if it
+/// refuses.
 bool guard(void* memory, std::size_t bytes) noexcept;
 
 // --- fork ---

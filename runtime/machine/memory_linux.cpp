@@ -36,6 +36,10 @@ void prefer_huge_pages(void* memory, std::size_t bytes) noexcept {
   ::madvise(memory, bytes, MADV_HUGEPAGE);
 }
 bool guard(void* memory, std::size_t bytes) noexcept {
+  // MADV_GUARD_INSTALL: markers in the page table instead of a mapping with other rights, of which
+  // a process may have 65,530. Refused by older systems, and for locked memory.
+  constexpr int kGuardInstall = 102;
+  if (::madvise(memory, bytes, kGuardInstall) == 0) return true;
   return ::mprotect(memory, bytes, PROT_NONE) == 0;
 }
 

@@ -31,14 +31,20 @@ FreeStack* link_of(void* lowest, std::size_t bytes) noexcept {
 }
 
 void unmap_stack(void* lowest, std::size_t bytes) noexcept {
-  unmap(static_cast<char*>(lowest) - page_size(), bytes + page_size());
+  unmap(static_cast<char*>(lowest) - stack_guard_bytes(), bytes + stack_guard_bytes());
 }
 
 }  // namespace
 
+std::size_t stack_guard_bytes() noexcept {
+  constexpr std::size_t kGuard = 64 * 1024;
+  return std::max(kGuard, page_size());
+}
+
 StackLease lease_stack(std::size_t bytes) {
   const std::size_t page = page_size();
-  if (bytes > std::numeric_limits<std::size_t>::max() - 2 * page) throw std::bad_alloc();
+  const std::size_t below = stack_guard_bytes();
+  if (bytes > std::numeric_limits<std::size_t>::max() - page - below) throw std::bad_alloc();
   bytes = std::max(page, (bytes + page - 1) & ~(page - 1));
   {
     LockGuard lock(pool_lock);
@@ -50,13 +56,13 @@ StackLease lease_stack(std::size_t bytes) {
       return {reinterpret_cast<char*>(found) + sizeof(FreeStack) - bytes, bytes};
     }
   }
-  void* memory = map(bytes + page, page);
+  void* memory = map(bytes + below, page);
   if (memory == nullptr) throw std::bad_alloc();
-  if (!guard(memory, page)) {
-    unmap(memory, bytes + page);
+  if (!guard(memory, below)) {
+    unmap(memory, bytes + below);
     throw std::bad_alloc();
   }
-  return {static_cast<char*>(memory) + page, bytes};
+  return {static_cast<char*>(memory) + below, bytes};
 }
 
 StackLease::~StackLease() {

@@ -23,7 +23,7 @@ class StackLease {
   }
   ~StackLease();
 
-  /// The usable range; the guard page lies below it.
+  /// The usable range; the guard lies below it.
   void* bottom() const noexcept { return lowest_; }
   void* top() const noexcept { return static_cast<char*>(lowest_) + bytes_; }
   std::size_t bytes() const noexcept { return bytes_; }
@@ -35,6 +35,9 @@ class StackLease {
   void* lowest_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+/// So much traps below each stack: frames of up to that size cannot step over it unnoticed.
+std::size_t stack_guard_bytes() noexcept;
 
 /// A stack of at least `bytes`. Throws std::bad_alloc if memory or mappings are exhausted.
 StackLease lease_stack(std::size_t bytes);

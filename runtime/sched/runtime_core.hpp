@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -20,6 +21,7 @@
 #include "base/mutex.hpp"
 #include "base/time.hpp"
 #include "machine/machine.hpp"
+#include "machine/overflow.hpp"
 #include "machine/thread_class.hpp"
 #include "sched/clusters.hpp"
 #include "sched/crew.hpp"
@@ -164,6 +166,7 @@ class RuntimeCore {
   void start_workers();
   void stop_workers(std::size_t started) noexcept;
   void give_up_on_tasks() noexcept;
+  void report_holders() noexcept;
   bool retain_if_alive() noexcept;
   void unregister() noexcept;
   static void push_front(detail::StopRecord*& list, detail::StopRecord& record) noexcept;
@@ -189,6 +192,7 @@ class RuntimeCore {
   Clusters clusters_;
   Steering steering_;
   std::unique_ptr<Monitor> monitor_;
+  std::optional<machine::OverflowReports> overflow_reports_;
   Surroundings surroundings_;
   Crew crew_{*this};
   machine::ThreadClasses thread_classes_;

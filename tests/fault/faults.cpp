@@ -117,6 +117,7 @@ void* __real_malloc(std::size_t bytes);
 void __real_free(void* block);
 void* __real_mmap(void* at, std::size_t bytes, int protection, int flags, int fd, off_t offset);
 int __real_mprotect(void* at, std::size_t bytes, int protection);
+int __real_madvise(void* at, std::size_t bytes, int advice);
 int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
                           void* argument);
 int __real_sched_setaffinity(pid_t pid, std::size_t bytes, const cpu_set_t* set);
@@ -151,6 +152,14 @@ int __wrap_mprotect(void* at, std::size_t bytes, int protection) {
     return -1;
   }
   return __real_mprotect(at, bytes, protection);
+}
+
+// As a system before Linux 6.13: guards are made by mprotect, which may fail.
+int __wrap_madvise(void* at, std::size_t bytes, int advice) {
+  constexpr int kGuardInstall = 102;
+  if (advice != kGuardInstall) return __real_madvise(at, bytes, advice);
+  errno = EINVAL;
+  return -1;
 }
 
 int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),

@@ -2,12 +2,17 @@
 // Proves stacks: sizes, the guard below them, and the pool that gives them out again.
 #include "machine/stack_pool.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <new>
 #include <set>
 #include <vector>
+
+#include <sys/mman.h>
 
 #include "machine/machine.hpp"
 #include "support/catch.hpp"
@@ -138,6 +143,46 @@ TEST_CASE("a moved lease gives its stack back once") {
     REQUIRE(trim_stacks() == 0);
   }
   REQUIRE(trim_stacks() == 1);
+}
+
+TEST_CASE("ten thousand stacks cost next to no mappings where guards are markers") {
+  trim_stacks();
+  const auto mappings = [] {
+    std::ifstream maps("/proc/self/maps");
+    return std::count(std::istreambuf_iterator<char>(maps), std::istreambuf_iterator<char>(), '\n');
+  };
+  constexpr std::ptrdiff_t kStacks = 10'000;
+  const std::size_t page = page_size();
+  void* one = map(page, page);
+  constexpr int kGuardInstall = 102;
+  const bool markers = ::madvise(one, page, kGuardInstall) == 0;
+  unmap(one, page);
+  const std::ptrdiff_t before = mappings();
+  std::vector<StackLease> stacks;
+  for (std::ptrdiff_t i = 0; i < kStacks; ++i) stacks.push_back(lease_stack(16 * 1024));
+  const std::ptrdiff_t grown = mappings() - before;
+  INFO(grown << " mappings for " << kStacks << " stacks; markers: " << markers);
+  if (markers) {
+    CHECK(grown <= 100);
+  } else {
+    CHECK(grown <= 2 * kStacks + 100);
+  }
+  // The last one's guard is as good as the first one's.
+  for (const StackLease* stack : {&stacks.front(), &stacks.back()}) {
+    CHECK(in_child([&] { static_cast<volatile char*>(stack->bottom())[-1] = 1; }).signal ==
+          SIGSEGV);
+  }
+  stacks.clear();
+  trim_stacks();
+  CHECK(mappings() - before <= 100);
+}
+
+TEST_CASE("a frame of many pages does not step over the guard") {
+  const StackLease stack = lease_stack(16 * 1024);
+  const auto most = static_cast<std::ptrdiff_t>(stack_guard_bytes());
+  CHECK(most >= 64 * 1024);
+  CHECK(in_child([&] { static_cast<volatile char*>(stack.bottom())[-most] = 1; }).signal ==
+        SIGSEGV);
 }
 
 TEST_CASE("a stack that the address space cannot hold is refused") {
