@@ -2,6 +2,7 @@
 #include "sched/runtime_core.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <stdexcept>
 #include <system_error>
 
@@ -40,6 +41,7 @@ std::uint64_t prepare_for_forks() noexcept {
     machine::keep_across_fork(registry_lock);
     keep_seats_across_fork();
     machine::keep_samples_across_fork();
+    machine::keep_overflow_reports_across_fork();
     machine::keep_stacks_across_fork();
     keep_names_across_fork();
     keep_frames_across_fork();
@@ -91,18 +93,21 @@ runtime_options checked(runtime_options options) {
         fmt::format("runtime_options.max_weak is {}; use 1 to {}, or preemption_mode::off",
                     options.max_weak, kWeakMax));
   }
-  const bool abandon = options.on_shutdown == shutdown_policy::abandon;
-  if (options.on_shutdown != shutdown_policy::wait && !abandon) {
-    throw std::invalid_argument("runtime_options.on_shutdown is neither wait nor abandon");
-  }
-  if (abandon && !options.shutdown_deadline) {
+  const bool wait = options.on_shutdown == shutdown_policy::wait;
+  if (!wait && options.on_shutdown != shutdown_policy::abandon &&
+      options.on_shutdown != shutdown_policy::terminate) {
     throw std::invalid_argument(
-        "runtime_options: shutdown_policy::abandon needs a shutdown_deadline");
+        "runtime_options.on_shutdown is neither wait nor abandon nor terminate");
   }
-  if (!abandon && options.shutdown_deadline) {
+  if (!wait && !options.shutdown_deadline) {
+    throw std::invalid_argument(
+        fmt::format("runtime_options: shutdown_policy::{} needs a shutdown_deadline",
+                    options.on_shutdown == shutdown_policy::abandon ? "abandon" : "terminate"));
+  }
+  if (wait && options.shutdown_deadline) {
     throw std::invalid_argument(
         "runtime_options: shutdown_deadline contradicts shutdown_policy::wait; remove it or use "
-        "shutdown_policy::abandon");
+        "shutdown_policy::abandon or terminate");
   }
   if (options.shutdown_deadline && options.shutdown_deadline->count() <= 0) {
     throw std::invalid_argument("runtime_options.shutdown_deadline must be greater than zero");
@@ -143,6 +148,7 @@ void RuntimeCore::start_workers() {
   seats_.reserve(count);
   hub_ = acquire_hub(count);
   std::size_t started = 0;
+  if (options_.report_stack_overflow) overflow_reports_.emplace(&describe_this_task);
   try {
     surroundings_.stopping = &stopping_;
     surroundings_.sleepers = &hub_->sleepers;
@@ -286,6 +292,9 @@ void RuntimeCore::shut_down() noexcept {
                              : kForever;
   if (wait_idle(deadline)) {
     stop_workers(threads_.size());
+  } else if (options_.on_shutdown == shutdown_policy::terminate) {
+    report_holders();
+    std::terminate();
   } else {
     if (monitor_) monitor_->stop();  // kept: workers still look at it
     give_up_on_tasks();
@@ -299,37 +308,6 @@ void RuntimeCore::shut_down() noexcept {
     log::write(log::Level::info, fmt::format("runtime {} '{}' ended", id_, options_.name));
   }
   release();
-}
-
-/// shutdown_policy::abandon, deadline passed: names each task that still lives, and gives those
-/// that are suspended their end, so that nobody waits for them for ever. Their frames stay: what
-/// they wait for may still write to them.
-void RuntimeCore::give_up_on_tasks() noexcept {
-  const DumpGuard names;
-  std::size_t given_up = 0;
-  each_live_slot([&](Slot& slot, unsigned, unsigned) {
-    if (slot.frame.load(std::memory_order_relaxed) == nullptr) return;  // an executor's
-    const TaskName* name = slot.name.load(std::memory_order_seq_cst);   // M23
-    const std::string label = fmt::format("task {} '{}'", slot.id.load(std::memory_order_relaxed),
-                                          name == nullptr ? "" : name->text);
-    const bool suspended = slot.state.try_start() == Start::started;
-    if (suspended && slot.frame.load(std::memory_order_relaxed) == nullptr) {
-      if (slot.state.pause()) notify(slot);  // it has become an executor's meanwhile
-      return;
-    }
-    log::report(fmt::format("{} still lives at shutdown and is abandoned ({})", label,
-                            suspended ? "suspended" : "running"));
-    ++given_up;
-    if (!suspended) return;
-    // We are its poller now, and never let go: nobody will resume it.
-    detail::PromiseBase& promise = *slot.root;
-    promise.abandoned = true;
-    promise.error = std::make_exception_ptr(
-        task_abandoned(label + " was abandoned by the shutdown of its runtime"));
-    publish_end(promise);
-  });
-  log::report(fmt::format("runtime '{}' abandoned {} tasks after its shutdown deadline",
-                          options_.name, given_up));
 }
 
 bool RuntimeCore::quiescent() const noexcept {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "support/alive.hpp"
+#include "unit/base/child.hpp"
 
 using namespace paceline;
 using namespace paceline_test;
@@ -227,4 +228,103 @@ TEST_CASE("an abandoned runtime's threads end although stacks wait on them for e
   }
   CHECK(threads_fall_to(threads));
   CHECK(says(capture.text(), "'stuck'"));
+}
+
+namespace {
+
+struct NeverOver {
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> frame) {
+    static std::atomic<void*> kept{nullptr};  // or the leak checker would find its frame
+    kept = frame.address();
+  }
+  void await_resume() {}
+};
+
+/// A task of each kind that can hold a runtime, and one that obeys.
+void let_them_hold(runtime& rt, const std::atomic<bool>& release) {
+  std::atomic<int> begun{0};
+  auto obeys = []() -> task<> { co_await sleep_for(std::chrono::hours(1)); };
+  rt.spawn({.name = "obedient"}, obeys).detach();
+  auto suspended = []() -> task<> { co_await NeverOver(); };
+  rt.spawn({.name = "coroutine"}, suspended).detach();
+  rt.spawn({.name = "call stack"}, [&begun] {
+      ++begun;
+      await_here(NeverOver());
+    }).detach();
+  rt.spawn({.name = "taken from"}, [&begun, &release] {
+      ++begun;
+      while (!release) std::this_thread::yield();
+    }).detach();
+  eventually("they hold", [&] { return begun == 2; });
+  rt.spawn({}, [] {}).join();
+  for (const char* name : {"first hog", "second hog"}) {
+    rt.spawn({.name = name}, [&begun, &release] {
+        ++begun;
+        while (!release) preempt_point();
+      }).detach();
+  }
+  eventually("the hogs take turns", [&] { return begun == 4; });
+}
+
+runtime_options impatient(shutdown_policy policy) {
+  runtime_options options = abandoning(1);
+  options.on_shutdown = policy;
+  options.preemption = preemption_mode::automatic;
+  options.slice = std::chrono::microseconds(100);
+  options.handoff_after = std::chrono::milliseconds(1);
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("the report of an abandoned runtime names every kind of holder") {
+  const std::size_t threads = thread_count();
+  StderrCapture capture;
+  auto& release = *new std::atomic<bool>(false);  // the abandoned still look at it
+  {
+    runtime rt(impatient(shutdown_policy::abandon));
+    let_them_hold(rt, release);
+  }
+  release = true;
+  CHECK(threads_fall_to(threads));
+  const std::string report = capture.text();
+  CHECK(says(report, "'coroutine' still lives at shutdown and is abandoned (suspended)"));
+  CHECK(says(report, "'call stack' still lives at shutdown and is abandoned (suspended, on its"));
+  CHECK(says(report, "'taken from' still lives at shutdown and is abandoned (detached"));
+  CHECK(times(report, "hog' still lives at shutdown and is abandoned (") == 2);
+  CHECK(says(report, "(preempted)"));
+  CHECK_FALSE(says(report, "obedient"));
+  CHECK(says(report, "abandoned 5 tasks"));
+}
+
+TEST_CASE("shutdown_policy::terminate names every holder and ends the process") {
+  const auto end = in_child([] {
+    std::atomic<bool> release{false};
+    runtime rt(impatient(shutdown_policy::terminate));
+    let_them_hold(rt, release);
+  });
+  CHECK(end.signal == SIGABRT);
+  INFO(end.text);
+  CHECK(says(end.text, "'coroutine' still lives at shutdown (suspended)"));
+  CHECK(says(end.text, "'call stack' still lives at shutdown (suspended, on its stack)"));
+  CHECK(says(end.text, "'taken from' still lives at shutdown (detached"));
+  CHECK(times(end.text, "hog' still lives at shutdown (") == 2);
+  CHECK(says(end.text, "'impatient' ends the process: 5 tasks"));
+}
+
+TEST_CASE("with shutdown_policy::terminate tasks that obey end a runtime as ever") {
+  const auto end = in_child([] {
+    runtime rt(impatient(shutdown_policy::terminate));
+    auto obeys = []() -> task<> { co_await sleep_for(std::chrono::hours(1)); };
+    for (int i = 0; i < 20; ++i) rt.spawn({}, obeys).detach();
+  });
+  CHECK(end.signal == 0);
+  CHECK(end.text == "");
+}
+
+TEST_CASE("shutdown_policy::terminate without a deadline is refused by name") {
+  runtime_options options = workers(1);
+  options.on_shutdown = shutdown_policy::terminate;
+  CHECK(says(message_of<std::invalid_argument>([&] { runtime rt(options); }), "terminate needs"));
 }

@@ -107,7 +107,9 @@ TEST_CASE("worker threads carry the runtime's name and their index") {
 TEST_CASE("shutdown options that contradict each other are refused with the way out") {
   runtime_options options = one_worker();
   options.on_shutdown = shutdown_policy::abandon;
-  refused(options, "needs a shutdown_deadline");
+  refused(options, "shutdown_policy::abandon needs a shutdown_deadline");
+  options.on_shutdown = shutdown_policy::terminate;
+  refused(options, "shutdown_policy::terminate needs a shutdown_deadline");
   options.shutdown_deadline = std::chrono::nanoseconds(0);
   refused(options, "greater than zero");
   options.shutdown_deadline = std::chrono::nanoseconds(-1);
@@ -117,7 +119,7 @@ TEST_CASE("shutdown options that contradict each other are refused with the way 
   options.on_shutdown = shutdown_policy::wait;
   options.shutdown_deadline = std::chrono::seconds(1);
   refused(options, "contradicts");
-  options.on_shutdown = static_cast<shutdown_policy>(2);
+  options.on_shutdown = static_cast<shutdown_policy>(3);
   refused(options, "neither");
 }
 
