@@ -110,6 +110,17 @@ struct runtime_options {
   /// count.
   std::size_t max_weak = 32;
 
+  /// Called on a task's stack when it is parked in the middle of its run, at a safepoint or in
+  /// await_here, before others run on its thread: takes thread-local state of the application out
+  /// of their way and returns what on_switch_in is to get. Must not wait or call the runtime. Null:
+  /// no call. A task that loses its core keeps its thread: nothing is switched then. In an
+  /// async_region the call may come from the handler of its signal, and has 8 KiB of stack.
+  void* (*on_switch_out)() noexcept = nullptr;
+
+  /// Called when such a task goes on, on the same stack and thread, with what on_switch_out gave
+  /// (null if there is none). Puts the state back. The same rules.
+  void (*on_switch_in)(void* saved) noexcept = nullptr;
+
   /// Told of a task that has answered no request to give way for `stall_after`, with its stack: see
   /// stall. While it is set, a task that computes may be sent the signal SIGRTMAX - 3 for that,
   /// unless the application handles that signal; without it none is ever sent. Default: a line in

@@ -99,11 +99,15 @@ void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot) noexcept {
 
 /// Leaves the stack in the middle of a poll; returns when the poll may go on.
 void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
-  const unsigned regions = set_regions_aside();
+  const unsigned regions = set_regions_aside();  // no signal meets the application's hooks either
+  const Surroundings& around = self.runtime().surroundings_;
+  const auto switch_in = around.switch_in;
+  void* const saved = around.switch_out != nullptr ? around.switch_out() : nullptr;
   self.runtime().set_aside(self);
   self.standing = standing;
   self.leave();
   self.runtime().take_up(self);
+  if (switch_in != nullptr) switch_in(saved);
   take_regions_up(regions);
   if (forced(Whim::ask)) self.runtime().port_.ask(Ask::slice);
 }

@@ -49,6 +49,9 @@ struct Surroundings {
   /// Somebody should ask the poll that runs again, soon. May be null.
   void (*ask_again)(Port& port) noexcept = nullptr;
   bool apart = false;  // see ExecutorRuntime::apart
+  /// See runtime_options.
+  void* (*switch_out)() noexcept = nullptr;
+  void (*switch_in)(void* saved) noexcept = nullptr;
   /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
   unsigned max_weak = 32;
   /// How long an executor may run while others of its class wait.

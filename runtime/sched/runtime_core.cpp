@@ -161,6 +161,8 @@ void RuntimeCore::start_workers() {
         Monitor::hurry(*hub);
       }
     };
+    surroundings_.switch_out = options_.on_switch_out;
+    surroundings_.switch_in = options_.on_switch_in;
     surroundings_.foreign_waits = [](Worker& worker) noexcept { return !worker.inbox().empty(); };
     if (options_.preemption == preemption_mode::off)
       surroundings_.max_weak = 0;
