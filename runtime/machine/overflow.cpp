@@ -114,30 +114,24 @@ OverflowReports::~OverflowReports() {
   handler_is_ours = false;
 }
 
-HandlerStack::HandlerStack() noexcept : memory_(map(kBytes, page_size())) {
-  if (memory_ == nullptr) return;
+HandlerStack::HandlerStack() noexcept {
   stack_t ours{};
   ours.ss_sp = memory_;
   ours.ss_size = kBytes;
   stack_t before{};
-  if (::sigaltstack(&ours, &before) != 0) {
-    unmap(memory_, kBytes);
-    memory_ = nullptr;
-    return;
-  }
+  used_ = ::sigaltstack(&ours, &before) == 0;
   before_ = before.ss_sp;
   before_bytes_ = before.ss_size;
   before_flags_ = before.ss_flags;
 }
 
 HandlerStack::~HandlerStack() {
-  if (memory_ == nullptr) return;
+  if (!used_) return;
   stack_t before{};
   before.ss_sp = before_;
   before.ss_size = before_bytes_;
   before.ss_flags = before_flags_;
   ::sigaltstack(&before, nullptr);
-  unmap(memory_, kBytes);
 }
 
 void keep_overflow_reports_across_fork() noexcept { keep_across_fork(reports_lock); }

@@ -25,8 +25,8 @@ class OverflowReports {
   OverflowReports& operator=(const OverflowReports&) = delete;
 };
 
-/// The calling thread's stack for such handlers, while it lives. Without memory for one the thread
-/// goes without a report.
+/// The calling thread's stack for such handlers, while it lives: a local of the thread's own stack,
+/// which is not the one that overflows.
 class HandlerStack {
  public:
   HandlerStack() noexcept;
@@ -35,9 +35,10 @@ class HandlerStack {
   HandlerStack& operator=(const HandlerStack&) = delete;
 
  private:
-  static constexpr std::size_t kBytes = 64 * 1024;
+  static constexpr std::size_t kBytes = 32 * 1024;
 
-  void* memory_ = nullptr;
+  alignas(16) std::byte memory_[kBytes];
+  bool used_ = false;
   void* before_ = nullptr;
   std::size_t before_bytes_ = 0;
   int before_flags_ = 0;
