@@ -83,7 +83,7 @@ struct runtime_options {
 
   /// Report a task that overflows its stack by name on stderr before the process ends. For that a
   /// handler of SIGSEGV is installed while a runtime lives, which hands every fault on to whoever
-  /// handled it before; a handler that the application installs later stays.
+  /// handled it before; one that the application installs later stays. Not under ASan and TSan.
   bool report_stack_overflow = true;
 
   /// How tasks that run long are made to give way. See docs/preemption.md.
@@ -123,8 +123,8 @@ struct runtime_options {
 
   /// Told of a task that has answered no request to give way for `stall_after`, with its stack: see
   /// stall. While it is set, a task that computes may be sent the signal SIGRTMAX - 3 for that,
-  /// unless the application handles that signal; without it none is ever sent. Default: a line in
-  /// the log, at level warn. Not with preemption_mode::off: nobody asks there.
+  /// unless the application handles that signal; without it that one is never sent. Default: a line
+  /// in the log, at level warn. Not with preemption_mode::off: nobody asks there.
   stall_hook on_stall = {};
 
   /// See on_stall; > 0 and at most an hour.

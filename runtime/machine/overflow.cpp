@@ -11,11 +11,15 @@
 
 #include "base/mutex.hpp"
 #include "machine/machine.hpp"
+#include "machine/sanitizer.hpp"
 #include "machine/stack_pool.hpp"
 
 namespace paceline::core::machine {
 
 namespace {
+
+// The sanitizers report faults by themselves, on stacks that they give to each thread.
+constexpr bool kLeaveFaultsAlone = sanitizer::kAddress || sanitizer::kThread;
 
 constinit Mutex reports_lock{LockRank::registry};
 constinit unsigned reports = 0;
@@ -85,6 +89,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 OverflowReports::OverflowReports(Describe describe) noexcept {
+  if (kLeaveFaultsAlone) return;
   const LockGuard lock(reports_lock);
   if (reports++ != 0) return;
   struct sigaction now{};
@@ -103,6 +108,7 @@ OverflowReports::OverflowReports(Describe describe) noexcept {
 }
 
 OverflowReports::~OverflowReports() {
+  if (kLeaveFaultsAlone) return;
   const LockGuard lock(reports_lock);
   if (--reports != 0 || !handler_is_ours) return;
   struct sigaction now{};
@@ -115,6 +121,7 @@ OverflowReports::~OverflowReports() {
 }
 
 HandlerStack::HandlerStack() noexcept {
+  if (kLeaveFaultsAlone) return;
   stack_t ours{};
   ours.ss_sp = memory_;
   ours.ss_size = kBytes;

@@ -155,8 +155,7 @@ StackSampling::~StackSampling() {
   if (--samplings != 0 || !handler_is_ours) return;
   // One that is still on its way would end the process if nobody handled it.
   // M60
-  if (handled.load(std::memory_order_seq_cst) != sent.load(std::memory_order_relaxed))
-    return;
+  if (handled.load(std::memory_order_seq_cst) != sent.load(std::memory_order_relaxed)) return;
   struct sigaction now{};
   if (::sigaction(sample_signal(), nullptr, &now) != 0 || now.sa_sigaction != &on_sample) return;
   ::sigaction(sample_signal(), &before_ours, nullptr);

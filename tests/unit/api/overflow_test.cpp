@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Proves the report of a stack overflow: the task is named, the process ends as it would have, an
-// application's handlers get what is theirs, and nothing stays behind.
+// application's handlers get what is theirs, and nothing stays behind. The sanitizers report
+// overflows themselves.
 #include "fixtures.hpp"
 
 #include <csignal>
@@ -49,6 +50,7 @@ bool is_default(int signal) {
 }  // namespace
 
 TEST_CASE("a task that overflows its stack is named, and the process ends by the fault") {
+  if (kSanitized) return;
   const auto end = in_child([] { overflow_in(small_stacks()); });
   CHECK(end.signal == SIGSEGV);
   INFO(end.text);
@@ -59,6 +61,7 @@ TEST_CASE("a task that overflows its stack is named, and the process ends by the
 }
 
 TEST_CASE("an overflow on a stack that was preempted before, and below await_here, is reported") {
+  if (kSanitized) return;
   const auto end = in_child([] {
     runtime rt(small_stacks());
     auto body = [] {
@@ -72,6 +75,7 @@ TEST_CASE("an overflow on a stack that was preempted before, and below await_her
 }
 
 TEST_CASE("a handler that was there before gets the overflow after the report") {
+  if (kSanitized) return;
   const auto end = in_child([] {
     ::signal(SIGSEGV, &exit_with_seven);
     overflow_in(small_stacks());
@@ -104,6 +108,7 @@ TEST_CASE("other faults go on to whoever had them, without a report") {
 }
 
 TEST_CASE("the former handler returns with the last runtime, unless a later one has come") {
+  if (kSanitized) return;
   const auto end = in_child([] {
     if (!is_default(SIGSEGV)) ::_exit(1);
     {
