@@ -273,6 +273,7 @@ runtime_options impatient(shutdown_policy policy) {
   options.preemption = preemption_mode::automatic;
   options.slice = std::chrono::microseconds(100);
   options.handoff_after = std::chrono::milliseconds(1);
+  options.shutdown_deadline = std::chrono::seconds(1);  // whoever obeys needs a moment beside hogs
   return options;
 }
 
