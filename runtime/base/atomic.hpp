@@ -15,6 +15,20 @@ namespace paceline::core {
 template <class T>
 using Atomic = detail::Atomic<T>;
 
+/// A variable of one thread that others look at. Its own thread reads it plainly, so that a
+/// compiler may keep what it has read.
+template <class T>
+class Shown {
+ public:
+  T get() const noexcept { return value_; }
+  void set(T value) noexcept { __atomic_store_n(&value_, value, __ATOMIC_RELAXED); }
+  /// Any thread: a hint.
+  T look() const noexcept { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
+
+ private:
+  T value_{};
+};
+
 /// Distance that keeps two words of different writers from sharing a line.
 inline constexpr std::size_t kCacheLine = 64;
 /// The same where the adjacent-line prefetcher would couple two lines.

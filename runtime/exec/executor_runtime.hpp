@@ -172,14 +172,16 @@ class ExecutorRuntime {
 
   // --- the task that runs now ---
 
-  /// Null between polls and while foreign work runs. Another thread: a hint.
-  Slot* current() const noexcept { return current_.load(std::memory_order_relaxed); }
+  /// Null between polls and while foreign work runs.
+  Slot* current() const noexcept { return current_.get(); }
+  /// The same, a hint for other threads.
+  Slot* look_at_current() const noexcept { return current_.look(); }
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
   /// The task that runs now lives in another slot from now on.
   void move_current(Slot& to) noexcept { set_current(&to); }
   /// When the task that runs now is next ready it waits at its home, which is elsewhere, and not
   /// here as if it had been stolen.
-  void current_goes_home() noexcept { goes_home_ = current_; }
+  void current_goes_home() noexcept { goes_home_ = current(); }
   /// Resumes `next` when the present resumption has returned. False: no memory to remember it.
   bool post_transfer(std::coroutine_handle<> next) noexcept;
 
@@ -306,7 +308,7 @@ class ExecutorRuntime {
   Word tasks_ready() noexcept;
 
   void set_current(Slot* slot) noexcept {
-    current_.store(slot, std::memory_order_relaxed);
+    current_.set(slot);
     machine::own_record().task = slot;
   }
   void note_class(unsigned class_index) noexcept {
@@ -318,7 +320,7 @@ class ExecutorRuntime {
   const Surroundings surroundings_;
 
   // The run.
-  Atomic<Slot*> current_{nullptr};  // its thread's; others only look
+  Shown<Slot*> current_;
   Slot* first_ = nullptr;
   const Slot* goes_home_ = nullptr;                   // an address, maybe of a task long gone
   std::coroutine_handle<> posted_;                    // resumed next,

@@ -88,13 +88,13 @@ Holders find_holders(const RuntimeCore& core) {
   core.crew().each([&](const Refuge& refuge) {
     RuntimeCore::each_live_slot_of(refuge.seat, look);
     const Slot* task = refuge.runtime.away();
-    if (task == nullptr) task = refuge.runtime.current();
+    if (task == nullptr) task = refuge.runtime.look_at_current();
     if (task != nullptr) {
       found.detached[task->id.load(std::memory_order_relaxed)] = refuge.suspect_worker;
     }
   });
   for (unsigned i = 0; i < core.worker_count(); ++i) {
-    const Slot* task = core.worker(i).runtime().current();
+    const Slot* task = core.worker(i).runtime().look_at_current();
     if (task != nullptr) found.running[task->id.load(std::memory_order_relaxed)] = i;
   }
   return found;

@@ -26,7 +26,7 @@ constexpr Nanos kPatience = 50 * kMillisecond;
 
 Slot* Whereabouts::task() const noexcept {
   if (seat == nullptr) return runtime->away();
-  Slot* slot = runtime->current();
+  Slot* slot = runtime->look_at_current();
   return seat->polls.load(std::memory_order_relaxed) == poll ? slot : nullptr;
 }
 
