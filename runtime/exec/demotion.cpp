@@ -12,6 +12,7 @@
 #include "base/probe.hpp"
 #include "exec/async.hpp"
 #include "exec/executor_runtime.hpp"
+#include "exec/lock_checks.hpp"
 #include "machine/machine.hpp"
 
 namespace paceline::core {
@@ -99,6 +100,7 @@ void ExecutorRuntime::furnish_slot(Executor& executor, Slot& slot) noexcept {
 
 /// Leaves the stack in the middle of a poll; returns when the poll may go on.
 void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
+  if (check_locks != nullptr) check_locks(*self.runtime().current());
   const unsigned regions = set_regions_aside();  // no signal meets the application's hooks either
   const Surroundings& around = self.runtime().surroundings_;
   const auto switch_in = around.switch_in;
