@@ -50,7 +50,7 @@ bool Crew::send(Worker& worker, std::uint32_t hold, std::uint64_t poll,
   refuge->poll = poll;
   refuge->suspect = suspect;
   refuge->suspect_thread = worker.thread_number();
-  refuge->suspect_worker = worker.index();
+  refuge->suspect_worker.store(worker.index(), std::memory_order_relaxed);
   // Release. Pairs: serve. Publishes: the job.
   refuge->word.store(Refuge::kSent, std::memory_order_release);  // M32
   machine::unpark(refuge->word);

@@ -51,7 +51,7 @@ struct Refuge {
   Nanos seen_since = 0;
   Suspect suspect;  // the poll that is to lose the job's worker, if it answers no request
   int suspect_thread = 0;
-  unsigned suspect_worker = 0;
+  Atomic<unsigned> suspect_worker{0};  // a dump looks at it
 };
 
 class Crew {

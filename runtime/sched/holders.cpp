@@ -90,7 +90,8 @@ Holders find_holders(const RuntimeCore& core) {
     const Slot* task = refuge.runtime.away();
     if (task == nullptr) task = refuge.runtime.look_at_current();
     if (task != nullptr) {
-      found.detached[task->id.load(std::memory_order_relaxed)] = refuge.suspect_worker;
+      found.detached[task->id.load(std::memory_order_relaxed)] =
+          refuge.suspect_worker.load(std::memory_order_relaxed);
     }
   });
   for (unsigned i = 0; i < core.worker_count(); ++i) {

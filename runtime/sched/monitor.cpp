@@ -163,7 +163,8 @@ bool Monitor::look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept {
 /// A task that has lost its worker and does not come in. False: there is none to tell of.
 bool Monitor::look_at_stuck(Refuge& refuge, Nanos now, Nanos& next) noexcept {
   if (!stalls_.on() || refuge.suspect.asked_at == 0 || refuge.suspect.told) return false;
-  const Whereabouts where{refuge.suspect_thread, refuge.suspect_worker, &refuge.runtime};
+  const unsigned index = refuge.suspect_worker.load(std::memory_order_relaxed);
+  const Whereabouts where{refuge.suspect_thread, index, &refuge.runtime};
   if (where.task() == nullptr) return false;
   stalls_.look_at(refuge.suspect, where, now, next);
   return true;

@@ -86,6 +86,7 @@ TEST_CASE("a handler that was there before gets the overflow after the report") 
 }
 
 TEST_CASE("other faults go on to whoever had them, without a report") {
+  if (kThreadSanitizer) return;  // starts no threads after a fork
   const auto plain = in_child([] {
     runtime rt(small_stacks());
     rt.spawn({}, [] { write_nowhere(); }).join();
@@ -130,6 +131,7 @@ TEST_CASE("the former handler returns with the last runtime, unless a later one 
 }
 
 TEST_CASE("without the option no handler is installed and nothing is reported") {
+  if (kThreadSanitizer) return;  // starts no threads after a fork
   const auto end = in_child([] {
     runtime_options options = small_stacks();
     options.report_stack_overflow = false;

@@ -16,6 +16,7 @@
 
 #include "machine/machine.hpp"
 #include "support/catch.hpp"
+#include "support/sanitized.hpp"
 #include "unit/base/child.hpp"
 #include "unit/machine/routine.hpp"
 
@@ -162,7 +163,9 @@ TEST_CASE("ten thousand stacks cost next to no mappings where guards are markers
   for (std::ptrdiff_t i = 0; i < kStacks; ++i) stacks.push_back(lease_stack(16 * 1024));
   const std::ptrdiff_t grown = mappings() - before;
   INFO(grown << " mappings for " << kStacks << " stacks; markers: " << markers);
-  if (markers) {
+  if (paceline_test::kThreadSanitizer) {
+    SUCCEED("its own mappings grow with ours");
+  } else if (markers) {
     CHECK(grown <= 100);
   } else {
     CHECK(grown <= 2 * kStacks + 100);
@@ -174,7 +177,7 @@ TEST_CASE("ten thousand stacks cost next to no mappings where guards are markers
   }
   stacks.clear();
   trim_stacks();
-  CHECK(mappings() - before <= 100);
+  if (!paceline_test::kThreadSanitizer) CHECK(mappings() - before <= 100);
 }
 
 TEST_CASE("a frame of many pages does not step over the guard") {
