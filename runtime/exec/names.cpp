@@ -54,7 +54,7 @@ std::size_t describe_this_task(char* text, std::size_t size) noexcept {
       if (used < size) text[used++] = c;
     }
   };
-  const Slot* task = machine::this_thread_record.task;
+  const Slot* task = machine::own_record().task;
   if (task == nullptr) {
     add("work of a runtime's thread outside a task");
     return used;

@@ -59,10 +59,10 @@ class Kept {
 /// Says which stack the thread is on, for the report of an overflow.
 class OnStack {
  public:
-  explicit OnStack(void* bottom) noexcept : before_(this_thread_record.stack_bottom) {
-    this_thread_record.stack_bottom = bottom;
+  explicit OnStack(void* bottom) noexcept : before_(own_record().stack_bottom) {
+    own_record().stack_bottom = bottom;
   }
-  ~OnStack() { this_thread_record.stack_bottom = before_; }
+  ~OnStack() { own_record().stack_bottom = before_; }
   OnStack(const OnStack&) = delete;
   OnStack& operator=(const OnStack&) = delete;
 

@@ -26,7 +26,7 @@ struct HeldList {
 constinit thread_local HeldList held [[gnu::tls_model("initial-exec")]];
 
 void took(const void* object, const char* kind, void* caller) noexcept {
-  const Slot* task = this_thread_record.task;
+  const Slot* task = own_record().task;
   if (task == nullptr) return;
   if (held.count == HeldList::kMost) {
     std::copy(held.locks + 1, held.locks + held.count, held.locks);

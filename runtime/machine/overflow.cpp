@@ -51,7 +51,7 @@ class Line {
 };
 
 bool in_own_guard(const void* address) noexcept {
-  const void* bottom = this_thread_record.stack_bottom;
+  const void* bottom = own_record().stack_bottom;
   const auto below =
       reinterpret_cast<std::uintptr_t>(bottom) - reinterpret_cast<std::uintptr_t>(address);
   return bottom != nullptr && below > 0 && below <= stack_guard_bytes();

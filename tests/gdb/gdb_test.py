@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """Runs gdb on a program that stops with parked tasks, live and from a core, and checks what
-share/gdb/paceline.py shows. Skipped (77) where gdb is missing or may not trace."""
+runtime/gdb/paceline.py shows. Skipped (77) where gdb is missing or may not trace."""
 
 import os
 import re

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """Paceline for gdb: what tasks there are, and the call stacks of parked ones.
 
-    (gdb) source share/gdb/paceline.py
+    (gdb) source runtime/gdb/paceline.py
     (gdb) paceline tasks
     (gdb) paceline stack 12
 
