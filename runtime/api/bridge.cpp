@@ -14,6 +14,7 @@
 
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
+#include "exec/loan.hpp"
 #include "exec/names.hpp"
 #include "machine/frame_heap.hpp"
 #include "machine/machine.hpp"
@@ -32,6 +33,7 @@ void* allocate_frame(std::size_t size) { return core::allocate_frame_memory(size
 void free_frame(void* frame, std::size_t size) noexcept { core::free_frame_memory(frame, size); }
 
 void release_promise(PromiseBase& promise) noexcept {
+  core::end_loans(promise);
   // The external token first: its destructor waits for a callback that is under way, and that may
   // be inside the record's source.
   if (TaskExtras* extras = std::exchange(promise.extras, nullptr)) {
@@ -59,7 +61,8 @@ void suspend_current(ExecutorRuntime& runtime, Suspension& where,
   Slot& slot = *runtime.current();
   slot.resume = frame.address();
   slot.waiting = &where;
-  where.task = slot.ref();
+  where.task = (core::any_loans() ? core::address_of(slot) : slot).ref();
+  where.root = slot.root;
   runtime.set_outcome(Outcome::suspended);
 }
 
@@ -114,7 +117,6 @@ void begin_stay(ForeignStay& stay, std::coroutine_handle<> frame) {
   suspend_current(*runtime, stay, frame);
   Slot& slot = *runtime->current();
   stay.frame = frame;
-  stay.root = slot.root;
   stay.outer = slot.stay;
   slot.stay = &stay;
 }
@@ -127,9 +129,14 @@ void end_stay(ForeignStay& stay) noexcept {
 
 // --- joining ---
 
-const SuspensionOps join_ops{"join", nullptr, [](Suspension& where) noexcept {
+const SuspensionOps join_ops{"join", nullptr,
+                             [](Suspension& where) noexcept {
                                auto& join = static_cast<JoinSuspension&>(where);
                                return join.cancelled = join_withdraw(*join.target, join);
+                             },
+                             [](Suspension& where, TaskRef waiting) noexcept {
+                               core::lend_to(Slot::of(waiting),
+                                             *static_cast<JoinSuspension&>(where).target);
                              }};
 
 void join_blocking(PromiseBase& promise, const char* caller) {

@@ -17,6 +17,7 @@
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
+#include "exec/loan.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 
@@ -258,7 +259,8 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
                           &target->place(asked, qos_class), Role::pinned);
 }
 
-const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) noexcept {
+const SuspensionOps join_group_ops{"when_all", nullptr,
+                                   [](Suspension& where) noexcept {
                                      auto& group = static_cast<JoinGroup&>(where);
                                      if (!group.stop_forwarded) {
                                        group.stop_forwarded = true;
@@ -266,6 +268,12 @@ const SuspensionOps join_group_ops{"when_all", nullptr, [](Suspension& where) no
                                          request_stop(*group.children[i]);
                                      }
                                      return false;  // the children are awaited in any case
+                                   },
+                                   [](Suspension& where, TaskRef waiting) noexcept {
+                                     auto& group = static_cast<JoinGroup&>(where);
+                                     for (std::size_t i = 0; i < group.count; ++i) {
+                                       core::lend_to(Slot::of(waiting), *group.children[i]);
+                                     }
                                    }};
 
 bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
@@ -279,8 +287,9 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   for (std::size_t i = 0; i < group.count; ++i) {
     core::attach_nice(*group.children[i], core::nice_of_spawner(&runtime));
   }
-  core::TaskCollection& collection =
-      runtime.worker().seat().collections[core::class_of(*runtime.current())];
+  const unsigned own_class = core::class_of(*runtime.current());
+  const unsigned own_rank = core::rank_of(*runtime.current());
+  core::TaskCollection& collection = runtime.worker().seat().collections[own_class];
   for (std::size_t i = 0; i < group.count; ++i) {
     Slot* slot = apart ? collection.allocate_shared(Role::shared) : collection.allocate_home();
     if (slot == nullptr) {
@@ -310,6 +319,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
                      std::memory_order_relaxed);
     core::move_in(slot, child, frames[i],
                   core::id_at(target, sequence, apart ? 0 : runtime.worker().index() + 1));
+    if (own_rank < own_class) core::lend(child, own_rank, core::Lender::joiner);
   }
   // Published in a second round: the first child may run and fail on another worker at once, and
   // then asks its siblings, whose promises must be complete, to stop.
@@ -317,12 +327,14 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   for (std::size_t i = 0; i < count; ++i) {
     // Not read from the group: with the last child admitted it may be gone.
     Slot& slot = Slot::of({group.children[i]->self.load(std::memory_order_relaxed)});
+    Slot& address = core::address_of(slot);
     if (apart) {
       slot.state.admit();
       core::notify(slot);
     } else {
       runtime.admit_home(slot);
     }
+    if (&address != &slot) core::notify(address);
   }
   return true;
 }
@@ -331,8 +343,8 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
 
 namespace {
 
-/// The current task lives in `to` from now on; its old slot is vacated.
-void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
+/// The current task lives in `to` from now on, of the same runtime or not; its old slot is vacated.
+void move_current(ExecutorRuntime& runtime, Slot& to, bool stays) noexcept {
   Slot& from = *runtime.current();
   PromiseBase& promise = *from.root;
   to.resume = from.resume;
@@ -343,8 +355,7 @@ void move_current(ExecutorRuntime& runtime, Slot& to) noexcept {
   to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
   to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);  // M23
   to.state.adopt();
-  // Seq_cst, then the next suspension looks at the stop word: see PromiseBase::self.
-  promise.self.store(to.ref().bits, std::memory_order_seq_cst);  // M16
+  core::says_where(promise, from, to, stays);
   core::vacate(runtime, from);
   runtime.move_current(to);
 }
@@ -406,7 +417,7 @@ bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
   current->resume = frame.address();
   current->root->runtime_id.store(target->id(), std::memory_order_relaxed);
   StopRecord* const stopped = move_stop_record(*current->root, runtime->worker().core(), *target);
-  move_current(*runtime, *slot);
+  move_current(*runtime, *slot, false);
   runtime->set_outcome(Outcome::left);
   if (stopped != nullptr) stopped->source.request_stop();
   return true;
@@ -439,7 +450,7 @@ void this_task::set_qos(paceline::qos q) {
     slot = collection.allocate_home();
   }
   if (slot == nullptr) throw std::bad_alloc();
-  detail::move_current(*runtime, *slot);
+  detail::move_current(*runtime, *slot, true);
   runtime->note_current_class();
   if (goes_abroad) runtime->current_goes_home();
 }

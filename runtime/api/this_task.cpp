@@ -12,6 +12,7 @@
 
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
+#include "exec/loan.hpp"
 #include "exec/names.hpp"
 #include "sched/runtime_core.hpp"
 
@@ -64,7 +65,7 @@ std::stop_token stop_token() {
 
 paceline::waker waker() {
   const core::Entry runtime("this_task::waker");
-  core::Slot& slot = *runtime->current();
+  core::Slot& slot = core::address_of(*runtime->current());
   paceline::waker made;
   made.task_ = slot.ref();
   made.generation_ = core::StateWord::generation_of(slot.state.peek(std::memory_order_relaxed));

@@ -55,6 +55,10 @@ enum class Mutant : std::uint8_t {
   forget_wake_in_park,   // a wake that comes while a stack is parked is forgotten
   park_twice,            // a weak task that is preempted again is listed twice
   clear_request_late,    // a safepoint lowers the request after it has looked who waits
+  lend_without_look,     // a loan is made without a look whether the task has moved meanwhile
+  move_without_look,     // a task moves without a look for loans
+  keep_return_quiet,     // a loan is returned, and the task behind it does not hear of it
+  drop_returned_claim,   // a wake that comes by a loan that was returned is forgotten
   steal_pinned,          // thieves do not ask whether a page is pinned
   drop_wake,             // one wake in `rate` is dropped
   double_run,            // one poll in `rate` ignores that the task runs already

@@ -5,6 +5,7 @@
 #include "base/probe.hpp"
 #include "exec/entry.hpp"
 #include "exec/executor_runtime.hpp"
+#include "exec/loan.hpp"
 #include "exec/names.hpp"
 #include "machine/machine.hpp"
 #include "trace/log.hpp"
@@ -110,8 +111,10 @@ namespace paceline::detail {
 
 using core::Slot;
 
-void complete(Suspension& where) noexcept {
-  Slot& slot = Slot::of(where.task);
+namespace {
+
+/// Completes what the task of `slot`, or of its stand-in, waits for.
+void complete_for(Slot& slot, Suspension& where) noexcept {
   const core::Entry here;
   const bool at_home = here && core::is_home(slot, here->port());
   // Release. Pairs: may_resume. Publishes: the result. From here on `where` may be gone, and unless
@@ -124,12 +127,17 @@ void complete(Suspension& where) noexcept {
   }
 }
 
-namespace {
-
 // Not cancellable: we cannot withdraw what is not ours.
 const SuspensionOps foreign_ops{"a foreign awaitable", nullptr, nullptr};
 
 }  // namespace
+
+void complete(Suspension& where) noexcept {
+  // The task may have been lent something since it is suspended; before `ready` is raised it cannot
+  // end. A loan that is made this moment is missed: then it has this turn in its own class.
+  const bool maybe_lent = core::any_loans() && where.root != nullptr;
+  complete_for(maybe_lent ? core::address_of(*where.root) : Slot::of(where.task), where);
+}
 
 ForeignStay::ForeignStay() noexcept : Suspension(foreign_ops) {}
 
@@ -137,14 +145,10 @@ void complete_stay(ForeignStay& stay) noexcept {
   // Announced before we look where the task lives, which may change while it runs within the
   // foreign code: see stay_is_over. The stay is alive until it is ready.
   const bool late = core::planted(core::Mutant::announce_stay_late);
-  if (!late) stay.completing.store(1, std::memory_order_seq_cst);        // M16
-  stay.task = TaskRef{stay.root->self.load(std::memory_order_seq_cst)};  // M16
-  if (late) stay.completing.store(1, std::memory_order_seq_cst);         // M16
-  complete(stay);
-}
-
-void poke(TaskRef task) noexcept {
-  if (task) core::notify(Slot::of(task));
+  if (!late) stay.completing.store(1, std::memory_order_seq_cst);  // M16
+  Slot& address = core::address_of(*stay.root);
+  if (late) stay.completing.store(1, std::memory_order_seq_cst);  // M16
+  complete_for(address, stay);
 }
 
 void report_destructor_exception() noexcept {
@@ -163,11 +167,13 @@ bool request_stop(PromiseBase& promise) noexcept {
   const std::uintptr_t before = promise.stop.fetch_or(1, std::memory_order_seq_cst);  // M16
   if ((before & 1) != 0) return false;
   if (before != 0) reinterpret_cast<StopRecord*>(before)->source.request_stop();
-  poke(TaskRef{promise.self.load(std::memory_order_seq_cst)});  // M16
+  const bool started = promise.self.load(std::memory_order_seq_cst) != 0;  // M16
+  if (started) core::notify(core::address_of(promise));
   return true;
 }
 
 bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
+  if (const Slot* own = core::machine::this_thread_record.task) core::lend_to(*own, promise);
   std::uintptr_t none = join_word::none;
   // Release publishes `where` to the finisher; acquire, if the task has ended, its result to us.
   return promise.link.compare_exchange_strong(
@@ -177,9 +183,12 @@ bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
 
 bool join_withdraw(PromiseBase& promise, Suspension& where) noexcept {
   std::uintptr_t registered = reinterpret_cast<std::uintptr_t>(&where) | join_word::tag_suspension;
-  return promise.link.compare_exchange_strong(registered, join_word::none,
-                                              // M13
-                                              std::memory_order_acq_rel, std::memory_order_acquire);
+  const bool withdrawn =
+      promise.link.compare_exchange_strong(registered, join_word::none,
+                                           // M13
+                                           std::memory_order_acq_rel, std::memory_order_acquire);
+  if (withdrawn) core::joiner_lends(promise, core::kNoRank);
+  return withdrawn;
 }
 
 }  // namespace paceline::detail

@@ -13,6 +13,7 @@
 #include "exec/async.hpp"
 #include "exec/executor_runtime.hpp"
 #include "exec/lock_checks.hpp"
+#include "exec/loan.hpp"
 #include "machine/machine.hpp"
 
 namespace paceline::core {
@@ -28,7 +29,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   // Asked of a poll that is over.
   if (((asked >> Port::kAskBits) ^ port_.poll_number()) << Port::kAskBits != 0)
     return Answer::stale;
-  const unsigned own = class_of(*current());
+  const unsigned own = rank_of(*current());
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
   const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over);
@@ -51,7 +52,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   return Answer::gave_way;
 }
 
-void ExecutorRuntime::note_current_class() noexcept { note_class(class_of(*current())); }
+void ExecutorRuntime::note_current_class() noexcept { note_class(rank_of(*current())); }
 
 bool ExecutorRuntime::reserve_for_wait() noexcept { return reserve(); }
 
@@ -236,11 +237,12 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
     return;
   }
   Slot& task = *executor.task;
+  Slot& address = address_of(task);  // before somebody else may poll it
   if (executor.yielded) {
     task.state.pause_yielding();
-    notify(task);
+    notify(address);
   } else if (task.state.pause() && !planted(Mutant::forget_wake_in_park)) {
-    rearm(task);
+    rearm(address);
   }
 }
 
@@ -257,7 +259,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     if (planted(Mutant::gate_after_bit)) notify(slot);
     executor.gate.ready.store(1, std::memory_order_release);  // M12
     Port& there = Group::of(slot).home().collection->port();
-    const unsigned rank = class_of(claimed);
+    const unsigned rank = rank_of(claimed);
     if (!planted(Mutant::gate_after_bit)) notify(slot);
     // The bit of a weak executor says nothing of its class.
     if (rank < there.run_class.load(std::memory_order_relaxed)) there.ask(Ask::urgent);
@@ -274,7 +276,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   executor.slot->id.store(0, std::memory_order_relaxed);
   executor.standing = Standing::at_rest;
   executor.entered_by_slot = own;
-  runtime.note_class(class_of(*executor.task));
+  runtime.note_class(rank_of(*executor.task));
   runtime.charge_strong();
   executor.enter();
   ExecutorRuntime& now = below.runtime();

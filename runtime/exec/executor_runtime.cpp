@@ -12,6 +12,7 @@
 #include "base/probe.hpp"
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
+#include "exec/loan.hpp"
 #include "exec/poll.hpp"
 
 namespace paceline::core {
@@ -148,7 +149,11 @@ struct ExecutorRuntime::PollHost {
   ExecutorRuntime& runtime() const noexcept { return self.runtime(); }
 
   bool may_resume(Slot& slot) noexcept {
-    return core::may_resume(slot, [&] { return runtime().stop_requested(*slot.root); });
+    if (core::may_resume(slot, [&] { return runtime().stop_requested(*slot.root); })) [[likely]]
+      return true;
+    // Perhaps somebody lends it something, or does no longer.
+    pass_on(slot);
+    return false;
   }
   [[gnu::always_inline]] Rest run(Slot*& slot) noexcept {
     {
@@ -168,7 +173,10 @@ struct ExecutorRuntime::PollHost {
     if (root.done()) return Rest::finished;
     if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(*slot);
     now.set_current(nullptr);
-    return now.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
+    const Rest rest = now.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
+    if (any_loans()) [[unlikely]]
+      return rest_lent(*slot, rest, PollHost{self});  // a copy: this one stays in a register
+    return rest;
   }
   void finish(Slot& slot) noexcept {
     // The body is over: what its arguments' destructors do is done outside the task, here as when a
@@ -181,8 +189,18 @@ struct ExecutorRuntime::PollHost {
   void put_back(Slot& slot) noexcept { runtime().put_back(slot); }
 };
 
+void ExecutorRuntime::poll_lent(Executor& self, const Slot& stand_in) noexcept {
+  if (poll_behind(stand_in, PollHost{self}) != Claim::polled) bump(self.runtime().counters_.stale);
+}
+
 inline void ExecutorRuntime::poll(Executor& self, Slot& slot) noexcept {
-  if (poll_slot(slot, PollHost{self}) != Claim::polled) bump(self.runtime().counters_.stale);
+  const Claim claim = poll_slot(slot, PollHost{self});
+  if (claim == Claim::polled) [[likely]]
+    return;
+  if (claim == Claim::loan)
+    poll_lent(self, slot);
+  else
+    bump(self.runtime().counters_.stale);
 }
 
 void ExecutorRuntime::run_polls(Executor& self) noexcept {

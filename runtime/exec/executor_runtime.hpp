@@ -243,6 +243,7 @@ class ExecutorRuntime {
   // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
   [[gnu::always_inline]] Slot* pick() noexcept;
   [[gnu::always_inline]] static void poll(Executor& self, Slot& slot) noexcept;
+  static void poll_lent(Executor& self, const Slot& stand_in) noexcept;
   [[gnu::always_inline]] static void resume_chain(Executor& self,
                                                   std::coroutine_handle<> frame) noexcept;
   static void resume_posted(Executor& self) noexcept;

@@ -5,9 +5,12 @@
 // Proof: tests/model/wake_model.cpp.
 #pragma once
 
+#include <type_traits>
+
 #include <paceline/detail/suspension.hpp>
 
 #include "base/probe.hpp"
+#include "exec/loan.hpp"
 #include "task/collection.hpp"
 #include "task/slot.hpp"
 
@@ -18,11 +21,16 @@ enum class Rest : std::uint8_t {
   finished,
   yielded,
   suspended,
-  elsewhere,  // somebody else is its poller now: an executor parked in the middle of a poll
+  elsewhere,  // it has been seen to: a parked executor is its poller now, or it has paused
 };
 
-/// The three ways a claim can end.
-enum class Claim : std::uint8_t { stale, not_ready, polled };
+/// The ways a claim can end.
+enum class Claim : std::uint8_t {
+  stale,
+  not_ready,
+  polled,
+  loan,  // the slot stands in for a task in another one, whose claim this is
+};
 
 /// May the task run on from where it is suspended? Only its poller asks.
 template <class StopRequested>
@@ -46,7 +54,9 @@ bool may_resume(Slot& slot, StopRequested&& stop_requested) noexcept {
 template <class Host>
 [[gnu::always_inline]] inline Claim poll_slot(Slot& claimed, Host&& host) noexcept {
   probe(Site::claim_after_take);
-  if (claimed.state.try_start() != Start::started) return Claim::stale;
+  const Start start = claimed.state.try_start();
+  if (start != Start::started) [[unlikely]]
+    return start == Start::loan ? Claim::loan : Claim::stale;
   if (!host.may_resume(claimed)) {
     if (claimed.state.pause()) host.rearm(claimed);
     return Claim::not_ready;
@@ -72,6 +82,47 @@ template <class Host>
       break;
   }
   return Claim::polled;
+}
+
+/// A claim by a stand-in that nobody lends any more: the task has its turn where it belongs now.
+template <class Host>
+struct ReturnHost {
+  Host& host;
+
+  bool may_resume(Slot& slot) noexcept {
+    host.rearm(address_of(slot));
+    pass_on(slot);
+    return false;
+  }
+  Rest run(Slot*&) noexcept { return Rest::elsewhere; }  // it never may
+  void finish(Slot&) noexcept {}
+  void rearm(Slot& slot) noexcept { host.rearm(slot); }
+  void put_back(Slot&) noexcept {}
+};
+
+/// Polls the task behind a claimed stand-in.
+template <class Host>
+Claim poll_behind(const Slot& stand_in, Host&& host) noexcept {
+  const Behind behind = task_behind(stand_in);
+  if (behind.slot == nullptr) return Claim::stale;
+  if (behind.lent) return poll_slot(*behind.slot, host);
+  if (planted(Mutant::drop_returned_claim)) return Claim::stale;
+  return poll_slot(*behind.slot, ReturnHost<std::remove_reference_t<Host>>{host});
+}
+
+/// A poll ended, and perhaps somebody lends the task something: then it rests here, as it would in
+/// poll_slot but for its address. For the host's run().
+template <class Host>
+[[gnu::noinline]] Rest rest_lent(Slot& slot, Rest rest, Host&& host) noexcept {
+  Slot& address = address_of(slot);
+  if (&address == &slot) return rest;
+  if (rest == Rest::yielded) {
+    slot.state.pause_yielding();
+    host.put_back(address);
+  } else if (slot.state.pause()) {
+    host.rearm(address);
+  }
+  return Rest::elsewhere;
 }
 
 }  // namespace paceline::core

@@ -8,6 +8,7 @@
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/executor_runtime.hpp"
+#include "exec/loan.hpp"
 #include "machine/machine.hpp"
 
 namespace paceline::core {
@@ -43,7 +44,7 @@ Word ExecutorRuntime::weak_ready() const noexcept {
   if ((port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) == 0) return 0;
   each_ready(port_.weak(), [&](const Slot& slot) {
     const Executor* executor = parked_in(slot);
-    if (executor != nullptr) classes |= bit(class_of(*executor->task));
+    if (executor != nullptr) classes |= bit(rank_of(*executor->task));
   });
   return classes;
 }
@@ -84,7 +85,7 @@ void ExecutorRuntime::take_turns() noexcept {
   each_ready(port_.weak(), [&](Slot& slot) {
     Executor* executor = parked_in(slot);
     if (executor == nullptr) return;
-    const unsigned own = class_of(*executor->task);
+    const unsigned own = rank_of(*executor->task);
     Executor*& first = best[own];
     if (first == nullptr || executor->share.had < first->share.had ||
         (executor->share.had == first->share.had && executor->parked_at < first->parked_at)) {
@@ -119,7 +120,7 @@ bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready) noexcept {
   bool first = true;
   each_ready(port_.weak(), [&](const Slot& slot) {
     const Executor* other = parked_in(slot);
-    if (other == nullptr || class_of(*other->task) != own) return;
+    if (other == nullptr || rank_of(*other->task) != own) return;
     first = first && share.had < other->share.had;
   });
   if (!first || (strong_is_ready && turns_.strong_before(own, share))) return false;
@@ -142,7 +143,7 @@ Nanos ExecutorRuntime::charge_strong() noexcept {
 void ExecutorRuntime::charge(Executor& weak, const Slot& task) noexcept {
   const Nanos now = surroundings_.now();
   turns_.charge(weak.share, now - std::exchange(turn_since_, now));
-  const unsigned own = class_of(task);
+  const unsigned own = rank_of(task);
   if (own == weak.share_class) return;  // else its task changed its class
   turns_.leaves(weak.share_class, weak.share);
   turns_.arrives(own, weak.share);
@@ -161,7 +162,7 @@ void ExecutorRuntime::charge_after_poll(Executor& weak) noexcept {
 /// A strong executor was parked, or stays with a thread that has lost its worker.
 void ExecutorRuntime::opens_share(Executor& weak) noexcept {
   const Nanos ran = charge_strong();
-  weak.share_class = class_of(*weak.task);
+  weak.share_class = rank_of(*weak.task);
   const detail::TaskExtras* extras = weak.task->root->extras;
   weak.share.weight = policy::weight_of(extras != nullptr ? extras->nice : 0);
   turns_.demoted(weak.share_class, weak.share, ran);

@@ -21,9 +21,10 @@ enum class Phase : std::uint8_t {
   idle = 1,        // suspended or not yet started
   running = 2,     // one worker polls it
   renotified = 3,  // one worker polls it, and a bit was claimed for it meanwhile
+  loan = 4,        // stands in for a task in another slot: see exec/loan.hpp
 };
 
-enum class Start : std::uint8_t { started, busy, vacant };
+enum class Start : std::uint8_t { started, busy, vacant, loan };
 
 /// One word per slot: generation (56 bits) and phase (8 bits).
 ///
@@ -32,6 +33,7 @@ enum class Start : std::uint8_t { started, busy, vacant };
 ///                     running --try_start--> renotified --pause--> idle, "set the bit again"
 ///                     running, renotified --vacate--> vacant, generation + 1
 ///   vacant --adopt--> running  (a running task that moves to this slot)
+///   vacant --lend--> loan --vacate--> vacant, generation + 1
 ///
 /// Writers: the spawner (admit), whoever claimed the bit (try_start), the poller (the rest).
 /// Readers: wakers (generation only), dumps.
@@ -79,6 +81,14 @@ class StateWord {
     word_.store(pack(generation, Phase::running), std::memory_order_relaxed);
   }
 
+  /// vacant -> loan, by whoever lends.
+  void lend() noexcept {
+    const std::uint64_t generation = generation_of(word_.load(std::memory_order_relaxed));
+    // Release. Pairs: peek. Publishes: for whom it stands in. Without: a claim is passed on to the
+    // task of an earlier tenant, which costs a spurious look and the turn.
+    word_.store(pack(generation, Phase::loan), std::memory_order_release);  // M1
+  }
+
   /// idle -> running: the caller is now the poller. running -> renotified: the poller will set the
   /// bit again. vacant: the bit was stale.
   [[nodiscard]] Start try_start() noexcept {
@@ -87,6 +97,7 @@ class StateWord {
       const std::uint64_t generation = generation_of(word);
       switch (phase_of(word)) {
         case Phase::vacant: return Start::vacant;
+        case Phase::loan: return Start::loan;
         case Phase::idle:
           // Acquire. Pairs: admit, pause, pause_yielding. Without: the poll reads old fields.
           // Seq_cst is stronger than that: it orders the start before the task's later look at the
@@ -164,13 +175,14 @@ class StateWord {
   Atomic<std::uint64_t> word_{0};
 };
 
-static_assert(StateWord::generation_of(StateWord::pack(StateWord::kGenerationMax,
-                                                       Phase::renotified)) ==
-                  StateWord::kGenerationMax &&
-              StateWord::phase_of(StateWord::pack(StateWord::kGenerationMax, Phase::renotified)) ==
-                  Phase::renotified &&
-              StateWord::generation_of(StateWord::pack(0, Phase::renotified)) == 0 &&
-              StateWord::phase_of(StateWord::pack(StateWord::kGenerationMax, Phase::vacant)) ==
-                  Phase::vacant);
+static_assert(
+    StateWord::generation_of(StateWord::pack(StateWord::kGenerationMax, Phase::renotified)) ==
+        StateWord::kGenerationMax &&
+    StateWord::phase_of(StateWord::pack(StateWord::kGenerationMax, Phase::renotified)) ==
+        Phase::renotified &&
+    StateWord::generation_of(StateWord::pack(0, Phase::renotified)) == 0 &&
+    StateWord::phase_of(StateWord::pack(StateWord::kGenerationMax, Phase::vacant)) ==
+        Phase::vacant &&
+    StateWord::phase_of(StateWord::pack(StateWord::kGenerationMax, Phase::loan)) == Phase::loan);
 
 }  // namespace paceline::core

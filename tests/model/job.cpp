@@ -39,6 +39,10 @@ constexpr NamedMutant kMutants[] = {
     {"park_twice", Mutant::park_twice, "demotion"},
     {"clear_request_late", Mutant::clear_request_late, "demotion"},
     {"steal_pinned", Mutant::steal_pinned, "demotion"},
+    {"lend_without_look", Mutant::lend_without_look, "lending"},
+    {"move_without_look", Mutant::move_without_look, "lending"},
+    {"keep_return_quiet", Mutant::keep_return_quiet, "lending"},
+    {"drop_returned_claim", Mutant::drop_returned_claim, "lending"},
     {"leave_blindly", Mutant::leave_blindly},
     {"signal_without_claim", Mutant::signal_without_claim},
     {"keep_failed_claim", Mutant::keep_failed_claim},
@@ -216,9 +220,9 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {wake_model(),    summary_model(),  park_model(),
-                                         steal_model(),   join_model(),     stay_model(),
-                                         handoff_model(), demotion_model(), region_model()};
+  static const std::vector<Model> all = {
+      wake_model(), summary_model(), park_model(),    steal_model(),    join_model(),
+      stay_model(), lending_model(), handoff_model(), demotion_model(), region_model()};
   return all;
 }
 

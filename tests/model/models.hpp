@@ -14,6 +14,7 @@ Model park_model();
 Model steal_model();
 Model join_model();
 Model stay_model();
+Model lending_model();
 Model handoff_model();
 Model demotion_model();
 Model region_model();

@@ -157,6 +157,7 @@ void poll(World& w, core::Slot& slot, bool at_home) {
     case core::Claim::stale: w.stale.reach(); break;
     case core::Claim::not_ready: w.spurious.reach(); break;
     case core::Claim::polled: break;
+    case core::Claim::loan: fail("nobody of this model lends");
   }
 }
 

@@ -49,13 +49,13 @@ std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const
 }
 
 void prepare_port(core::Port& port, unsigned index,
-                  void (*work_added)(core::Port&, unsigned, bool) noexcept) {
+                  void (*work_added)(core::Port&, unsigned, bool) noexcept, unsigned classes) {
   port.index.store(index);
   port.work_added = work_added;
-  tasks_of(port).attach(port, kClass, kGroups);
+  for (unsigned c = 0; c < classes; ++c) port.collections[c].attach(port, c, kGroups);
   port.weak().attach(port, core::Port::kWeak, kGroups);
-  arena().leave_out(&port.collections[kClass + 1],
-                    sizeof(core::TaskCollection) * (paceline::qos_count - kClass - 1));
+  arena().leave_out(&port.collections[classes],
+                    sizeof(core::TaskCollection) * (paceline::qos_count - classes));
   for (auto* counter : {&port.remote_wakes, &port.remote_coalesced, &port.remote_stale}) {
     arena().ignore(counter, sizeof *counter);
   }

@@ -31,9 +31,9 @@ VirtualMachine& machine();
 /// "2t1w2k-steal": two tasks, one waker, two workers.
 std::string member_name(unsigned tasks, unsigned wakers, unsigned workers, const char* what = "");
 
-/// Attaches the one class to a port (or a seat) and leaves out of the state what is not used.
+/// Attaches the first class, or more, to a port and leaves out of the state what is not used.
 void prepare_port(core::Port& port, unsigned index,
-                  void (*work_added)(core::Port&, unsigned, bool) noexcept);
+                  void (*work_added)(core::Port&, unsigned, bool) noexcept, unsigned classes = 1);
 /// A port alone, whose wakes wake nobody.
 core::Port& make_port();
 

@@ -59,7 +59,6 @@ struct ForeignStay : Suspension {
   ForeignStay() noexcept;
   std::coroutine_handle<> frame;  // goes on here
   ForeignStay* outer = nullptr;
-  PromiseBase* root = nullptr;
   Atomic<std::uint32_t> completing{0};  // raised by the completer before it looks for the task
 };
 

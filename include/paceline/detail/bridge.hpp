@@ -48,8 +48,6 @@ bool post_transfer(std::coroutine_handle<> next) noexcept;
 
 /// Exact resume: raises `where.ready` and makes the task ready. Any thread, once per suspension.
 void complete(Suspension& where) noexcept;
-/// Makes the task look at its stop flag. Any thread; harmless on a finished or reused slot.
-void poke(TaskRef task) noexcept;
 
 // --- starting and joining ---
 

@@ -51,7 +51,10 @@ struct PromiseBase {
   PromiseBase(const PromiseBase&) = delete;
   PromiseBase& operator=(const PromiseBase&) = delete;
   ~PromiseBase() {
-    if (extras != nullptr || stop.load(std::memory_order_relaxed) > 1) release_promise(*this);
+    if (extras != nullptr || stop.load(std::memory_order_relaxed) > 1 ||
+        lent.load(std::memory_order_relaxed) != 0) {
+      release_promise(*this);
+    }
   }
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }
@@ -73,6 +76,8 @@ struct PromiseBase {
   bool root = false;
   bool error_seen = false;  // somebody rethrew it: not unhandled
   bool abandoned = false;   // given up at shutdown: its frame is never destroyed
+  // The root's stand-in in a more important class (TaskRef::bits), lent by who awaits it; 0: none.
+  Atomic<std::uintptr_t> lent{0};
 };
 
 }  // namespace paceline::detail

@@ -11,6 +11,7 @@
 
 namespace paceline::detail {
 
+struct PromiseBase;
 struct Suspension;
 
 /// Names one slot by its address. Zero names none. The memory behind it is never unmapped, so a
@@ -22,7 +23,7 @@ struct TaskRef {
   friend bool operator==(TaskRef, TaskRef) = default;
 };
 
-/// The kind of a suspension. Both functions are called only by the worker that has just moved the
+/// The kind of a suspension. Its functions are called only by the worker that has just moved the
 /// task from IDLE to RUNNING, hence never concurrently with each other or with the task.
 struct SuspensionOps {
   /// For dumps: what the task waits for, e.g. "sleep".
@@ -33,6 +34,8 @@ struct SuspensionOps {
   /// The task was asked to stop. True: the operation is withdrawn and will never complete, resume
   /// the task. False: stay suspended (it completes shortly, or cannot be withdrawn).
   bool (*cancel)(Suspension&) noexcept;
+  /// Null, or passes what the waiting task was lent on to what it waits for.
+  void (*lend)(Suspension&, TaskRef waiting) noexcept = nullptr;
 };
 
 /// Base of every awaiter that suspends a task.
@@ -51,6 +54,7 @@ struct Suspension {
   // the pair the task could resume and read a result that is not there yet.
   Atomic<std::uint32_t> ready{0};
   TaskRef task;
+  PromiseBase* root = nullptr;  // of that task; null where no loan matters
 };
 
 }  // namespace paceline::detail
