@@ -5,6 +5,7 @@
 #include <paceline/async_region.hpp>
 #include <paceline/category.hpp>
 #include <paceline/error.hpp>
+#include <paceline/mutex.hpp>
 #include <paceline/options.hpp>
 #include <paceline/preempt.hpp>
 #include <paceline/qos.hpp>

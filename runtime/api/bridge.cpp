@@ -8,6 +8,7 @@
 
 #include <paceline/detail/awaitable.hpp>
 #include <paceline/error.hpp>
+#include <paceline/mutex.hpp>
 #include <paceline/spawn.hpp>
 #include <paceline/task.hpp>
 #include <paceline/time.hpp>
@@ -33,7 +34,10 @@ void* allocate_frame(std::size_t size) { return core::allocate_frame_memory(size
 void free_frame(void* frame, std::size_t size) noexcept { core::free_frame_memory(frame, size); }
 
 void release_promise(PromiseBase& promise) noexcept {
-  core::end_loans(promise);
+  if (const std::uintptr_t lent = promise.lent.load(std::memory_order_relaxed); lent != 0) {
+    if ((lent & core::kHasHeld) != 0) leave_mutexes(promise);
+    core::end_loans(promise);
+  }
   // The external token first: its destructor waits for a callback that is under way, and that may
   // be inside the record's source.
   if (TaskExtras* extras = std::exchange(promise.extras, nullptr)) {

@@ -14,10 +14,12 @@ enum class LockRank : unsigned char {
   runtime = 2,    // start, stop, waiting for idle
   crew = 3,       // spare threads of one runtime
   timers = 4,     // one worker's wheel
-  growth = 5,     // one collection's directory
-  stop_list = 6,  // stop sources of one runtime
-  frames = 7,     // a frame heap shared by outside threads
-  memory = 8,     // pools of chunks, stacks, heaps
+  sync = 5,       // the queues of mutexes
+  holders = 6,    // which mutexes tasks hold, and what they are lent for it
+  growth = 7,     // one collection's directory
+  stop_list = 8,  // stop sources of one runtime
+  frames = 9,     // a frame heap shared by outside threads
+  memory = 10,    // pools of chunks, stacks, heaps
 };
 
 #ifndef NDEBUG

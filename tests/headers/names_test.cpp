@@ -66,6 +66,9 @@ static_assert(qos_count == 6 && qos::urgent < qos::user_interactive &&
               qos::user_interactive < qos::user_initiated && qos::user_initiated < qos::standard &&
               qos::standard < qos::utility && qos::utility < qos::background);
 
+// A mutex stays where it is; its guard moves.
+static_assert(!std::is_move_constructible_v<mutex> && kMoveOnly<mutex::guard>);
+
 // What gives what.
 template <class A>
 using Awaited = decltype(std::declval<A>().await_resume());
@@ -113,6 +116,10 @@ task<int> tour(scheduler home) {
                            ready = true;
                            self.wake();
                          });
+  mutex alone;
+  const mutex::guard guard = co_await alone.lock();
+  const bool taken = static_cast<bool>(alone.try_lock());
+  if (taken) co_return 0;
   this_task::set_qos(qos::background);
   co_await with_category(task_category::batch_processing);
   const big_little_scheduler categories(category_policy{});

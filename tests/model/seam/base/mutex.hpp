@@ -14,10 +14,12 @@ enum class LockRank : unsigned char {
   runtime = 2,
   crew = 3,
   timers = 4,
-  growth = 5,
-  stop_list = 6,
-  frames = 7,
-  memory = 8,
+  sync = 5,
+  holders = 6,
+  growth = 7,
+  stop_list = 8,
+  frames = 9,
+  memory = 10,
 };
 
 class Mutex {
