@@ -43,7 +43,7 @@ core::Mutex& lock_of(const MutexState& state) noexcept { return queues[stripe_of
 Holders& holders_of(const PromiseBase* root) noexcept { return holders[stripe_of(root)]; }
 
 PromiseBase* current_root() noexcept {
-  const Slot* task = core::machine::this_thread_record.task;
+  const Slot* task = core::machine::own_record().task;
   return task != nullptr ? task->root : nullptr;
 }
 
@@ -201,7 +201,7 @@ bool mutex_try_lock(MutexState& state) noexcept {
 
 bool mutex_wait(MutexWaiter& waiter) noexcept {
   MutexState& state = *waiter.state;
-  const Slot& task = *core::machine::this_thread_record.task;
+  const Slot& task = *core::machine::own_record().task;
   const unsigned rank = core::rank_of(task);
   Bits bits;
   {

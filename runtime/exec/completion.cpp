@@ -173,7 +173,7 @@ bool request_stop(PromiseBase& promise) noexcept {
 }
 
 bool join_suspend(PromiseBase& promise, Suspension& where) noexcept {
-  if (const Slot* own = core::machine::this_thread_record.task) core::lend_to(*own, promise);
+  if (const Slot* own = core::machine::own_record().task) core::lend_to(*own, promise);
   std::uintptr_t none = join_word::none;
   // Release publishes `where` to the finisher; acquire, if the task has ended, its result to us.
   return promise.link.compare_exchange_strong(

@@ -18,7 +18,7 @@ inline const paceline::spawn_options kBackground{.qos = paceline::qos::backgroun
 
 /// The class, as a number, in which the current task has its turns.
 [[gnu::noinline]] inline unsigned my_rank() {
-  return core::rank_of(*core::machine::this_thread_record.task);
+  return core::rank_of(*core::machine::own_record().task);
 }
 
 /// What one task sees of its class: those that it is told to expect, one after the other, each a

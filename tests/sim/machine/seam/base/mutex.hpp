@@ -14,6 +14,8 @@ enum class LockRank : unsigned char {
   runtime,
   crew,
   timers,
+  sync,
+  holders,
   growth,
   stop_list,
   frames,
