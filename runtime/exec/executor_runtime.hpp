@@ -208,6 +208,7 @@ class ExecutorRuntime {
   Port& port() const noexcept { return port_; }
   Worker& worker() const noexcept { return *worker_; }
   Loot& loot() noexcept { return loot_; }
+  const Loot& loot() const noexcept { return loot_; }
   bool loot_empty() const noexcept { return loot_.empty(); }
   Counters& counters() noexcept { return counters_; }
   const Counters& counters() const noexcept { return counters_; }

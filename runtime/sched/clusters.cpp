@@ -21,9 +21,8 @@ constexpr std::size_t kAskAtMost = 8;
 
 /// Does its worker run a task just now?
 bool is_running(const Seat& seat) noexcept {
-  if (seat.park.load(std::memory_order_relaxed) == Seat::kAsleep) return false;
   const Worker* worker = seat.worker.load(std::memory_order_acquire);  // M29
-  return worker != nullptr && worker->runtime().in_user_code();
+  return worker != nullptr && worker->runtime().look_at_current() != nullptr;
 }
 
 bool is_free(const Seat& seat) noexcept {
@@ -162,6 +161,17 @@ void Clusters::refresh(ClusterIndex c) const noexcept {
 std::uint32_t Clusters::depth(ClusterIndex c, qos q) const noexcept {
   const Home& home = homes_[c];
   return policy::depths_of(runnable(home, workers(c) + 1))[policy::index_of(q)];
+}
+
+bool Clusters::is_overloaded(ClusterIndex c) const noexcept {
+  const Home& home = homes_[c];
+  std::uint32_t total = 0;
+  for (const std::uint32_t count : runnable(home, workers(c) + 1)) total += count;
+  for (const std::size_t worker : home.workers) {
+    const Worker* its = seats_[worker]->worker.load(std::memory_order_acquire);  // M29
+    if (its != nullptr) total += its->runtime().loot().size_hint();
+  }
+  return total > workers(c);
 }
 
 policy::ClassMask Clusters::stealable(ClusterIndex c) const noexcept {

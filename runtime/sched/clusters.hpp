@@ -96,6 +96,8 @@ class Clusters {
   }
   /// Runnable tasks of class `q` or a more important one, counted up to one more than workers.
   std::uint32_t depth(policy::ClusterIndex c, qos q) const noexcept;
+  /// Is more runnable there than it has workers, of whatever class, what they stole included?
+  bool is_overloaded(policy::ClusterIndex c) const noexcept;
   policy::ClassMask stealable(policy::ClusterIndex c) const noexcept;
   policy::RankMask foreign_queued(policy::ClusterIndex c) const noexcept;
   policy::RankMask foreign_running(policy::ClusterIndex c) const noexcept;

@@ -105,8 +105,8 @@ bool Worker::each_prey(Visit&& visit) noexcept {
   // What others have stolen and not begun is on no cluster's books.
   for (const policy::Candidate& other : clusters.table().candidates(own)) {
     const Range there = plan_.of_cluster[other.cluster];
-    const Word classes =
-        other.native ? Port::kClasses : clusters.native_classes(own) | Word{other.steal_from};
+    Word classes = other.native ? Port::kClasses : clusters.native_classes(own);
+    if (clusters.is_overloaded(other.cluster)) classes |= other.steal_from;
     if (visit(Prey{there.first, there.last, classes, true, true})) return true;
   }
   return false;
