@@ -18,7 +18,8 @@ import time
 
 CORETEST, TWINS_FROM_BIN = sys.argv[1:]
 SCENARIOS = ["sleepers", "hog", "ring", "wake-storm", "wake-late", "park-edge", "spawn-flood",
-             "fork-join", "steal", "preempt-mix", "blocking", "timers", "shutdown", "stacks"]
+             "fork-join", "steal", "preempt-mix", "blocking", "timers", "shutdown",
+             "affinity-churn", "qos", "stacks"]
 # What is wrong, and what the message must say about it.
 USAGE_ERRORS = [
     (["--bogus"], "see coretest --help"),

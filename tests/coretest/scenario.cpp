@@ -9,7 +9,7 @@ namespace coretest {
 
 namespace {
 
-constexpr std::array<Scenario, 14> kScenarios = {{
+constexpr std::array<Scenario, 16> kScenarios = {{
     {"C01", "sleepers", "staggered sleepers: all end, no sleep is short, the last ends in time", 1,
      &run_sleepers},
     {"C02", "hog",
@@ -39,6 +39,12 @@ constexpr std::array<Scenario, 14> kScenarios = {{
      1, &run_timers},
     {"C16", "shutdown", "runtimes built and destroyed at random moments: nothing leaks or hangs", 1,
      &run_shutdown},
+    {"C17", "affinity-churn",
+     "somebody changes where each thread may run: work goes on, new runtimes keep to the mask", 1,
+     &run_affinity_churn},
+    {"C18", "qos",
+     "more work of every class than cores: none waits beyond its bound, no important one gets less",
+     1, &run_qos},
     {"C19", "stacks", "thousands of stacks wait at once: each keeps what is on it, and comes back",
      1, &run_stacks},
 }};

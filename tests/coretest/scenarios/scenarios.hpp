@@ -20,5 +20,7 @@ void run_blocking(Context& context);
 void run_timers(Context& context);
 void run_shutdown(Context& context);
 void run_stacks(Context& context);
+void run_affinity_churn(Context& context);
+void run_qos(Context& context);
 
 }  // namespace coretest
