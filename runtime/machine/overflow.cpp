@@ -103,7 +103,9 @@ OverflowReports::OverflowReports(Describe describe) noexcept {
   struct sigaction ours{};
   ours.sa_sigaction = &on_fault;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigemptyset(&ours.sa_mask);
+  // Another signal would put its frame onto this stack as well, up to 12 KiB of registers; and if
+  // it comes to preempt, there is nothing to preempt any more.
+  sigfillset(&ours.sa_mask);
   handler_is_ours = ::sigaction(SIGSEGV, &ours, nullptr) == 0;
 }
 

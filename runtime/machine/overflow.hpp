@@ -35,7 +35,8 @@ class HandlerStack {
   HandlerStack& operator=(const HandlerStack&) = delete;
 
  private:
-  static constexpr std::size_t kBytes = 32 * 1024;
+  // For one signal frame and whoever handled such signals before us.
+  static constexpr std::size_t kBytes = 64 * 1024;
 
   alignas(16) std::byte memory_[kBytes];
   bool used_ = false;

@@ -49,10 +49,13 @@ std::uint64_t preempted(const runtime_options& options, int times = 1) {
   runtime rt(options);
   for (int i = 0; i < times; ++i) {
     bool done = false;
+    std::atomic<bool> begun{false};
     auto hog = rt.spawn({}, [&] {
       const async_region region;
+      begun = true;
       spin(&done);
     });
+    eventually("the hog runs", [&] { return begun.load(); });
     rt.spawn({}, [&] { __atomic_store_n(&done, true, __ATOMIC_RELAXED); }).join();
     hog.join();
   }
