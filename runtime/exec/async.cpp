@@ -85,6 +85,9 @@ void on_signal(machine::Interrupted at) noexcept {
   const unsigned depth = std::exchange(region->depth, 0);
   const Answer answer = try_to_give_way(self, at.pc);
   if (answer != Answer::gave_way) bump(region->refused[static_cast<std::size_t>(answer)]);
+  // The next one may be sent at once, and each that came on top of us would take 12 KiB of the
+  // stack.
+  machine::defer_signal(region->signal.load(std::memory_order_relaxed));
   take_regions_up(depth);
 }
 

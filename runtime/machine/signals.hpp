@@ -30,6 +30,8 @@ const char* claim_signal(int number, OnSignal on_signal) noexcept;
 bool still_claimed(int number) noexcept;
 /// The calling thread takes it from now on.
 void accept_signal(int number) noexcept;
+/// In the handler, at its end: the next one comes when the handler has returned, not on top of it.
+void defer_signal(int number) noexcept;
 /// To one thread of this process. False: it cannot be sent now. Signal-safe; keeps errno.
 bool send_signal(int thread, int number) noexcept;
 /// Takes one from send_signal that waits because the calling thread blocks it. False: there is

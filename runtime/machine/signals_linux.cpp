@@ -117,6 +117,13 @@ void accept_signal(int number) noexcept {
   ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
 }
 
+void defer_signal(int number) noexcept {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  ::pthread_sigmask(SIG_BLOCK, &one, nullptr);  // what it was comes back with the system's frame
+}
+
 bool send_signal(int thread, int number) noexcept {
   const int saved = errno;
   siginfo_t info = {};

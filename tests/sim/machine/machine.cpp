@@ -100,6 +100,7 @@ int usual_signal() noexcept { return 0; }
 const char* claim_signal(int, OnSignal) noexcept { return "a simulated machine sends none"; }
 bool still_claimed(int) noexcept { return false; }
 void accept_signal(int) noexcept {}
+void defer_signal(int) noexcept {}
 bool send_signal(int, int) noexcept { return false; }
 bool absorb_signal(int) noexcept { return false; }
 std::size_t signal_frame_bytes() noexcept { return 0; }
