@@ -12,8 +12,8 @@
 #include "base/probe.hpp"
 #include "exec/async.hpp"
 #include "exec/executor_runtime.hpp"
-#include "exec/lock_checks.hpp"
 #include "exec/loan.hpp"
+#include "exec/lock_checks.hpp"
 #include "machine/machine.hpp"
 
 namespace paceline::core {
