@@ -148,6 +148,8 @@ int pthread_once(pthread_once_t* control, void (*routine)()) {
   return machine::original(machine::once, "pthread_once")(control, routine);
 }
 
+// The names are the C++ ABI's.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 int __cxa_guard_acquire(std::int64_t* guard) {
   const int ours = machine::original(machine::guard_acquire, "__cxa_guard_acquire")(guard);
   if (ours != 0)
@@ -162,6 +164,7 @@ void __cxa_guard_abort(std::int64_t* guard) noexcept {
   machine::released(guard);
   machine::original(machine::guard_abort, "__cxa_guard_abort")(guard);
 }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 }  // extern "C"
 #pragma GCC visibility pop

@@ -235,8 +235,10 @@ namespace {
 struct NeverOver {
   bool await_ready() { return false; }
   void await_suspend(std::coroutine_handle<> frame) {
-    static std::atomic<void*> kept{nullptr};  // or the leak checker would find its frame
-    kept = frame.address();
+    // Or the leak checker would find its frame.
+    static std::atomic<void*> kept[8];
+    static std::atomic<unsigned> next{0};
+    kept[next++ % 8] = frame.address();
   }
   void await_resume() {}
 };
@@ -282,7 +284,8 @@ runtime_options impatient(shutdown_policy policy) {
 TEST_CASE("the report of an abandoned runtime names every kind of holder") {
   const std::size_t threads = thread_count();
   StderrCapture capture;
-  auto& release = *new std::atomic<bool>(false);  // the abandoned still look at it
+  static std::atomic<bool> release;  // the abandoned still look at it
+  release = false;
   {
     runtime rt(impatient(shutdown_policy::abandon));
     let_them_hold(rt, release);
