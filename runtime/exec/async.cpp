@@ -53,7 +53,7 @@ bool is_known(std::uintptr_t begin) noexcept {
 }
 
 /// May the poll that was interrupted here give way, and does it? Returns when it goes on.
-Answer try_to_give_way(const machine::ThisThread& self, std::uintptr_t pc) noexcept {
+Answer try_to_give_way(const machine::ThisThread& self, std::uintptr_t pc, int signal) noexcept {
   if (self.runtime == nullptr || self.inside.load(std::memory_order_relaxed) != 0) {
     return Answer::runtime;
   }
@@ -63,7 +63,14 @@ Answer try_to_give_way(const machine::ThisThread& self, std::uintptr_t pc) noexc
   const Entry runtime;
   const char here = 0;
   if (runtime->running().room_below(&here) < kSwitchRoom) return Answer::stack;
-  return runtime->at_safepoint(true);
+  // The signal is blocked until the handler returns. What runs while this stack is parked must be
+  // preemptible nonetheless.
+  machine::accept_signal(signal);
+  const Answer answer = runtime->at_safepoint(true);
+  // The next one may be sent as soon as the word is up again, and each that came on top of us would
+  // take 12 KiB of the stack.
+  machine::defer_signal(signal);
+  return answer;
 }
 
 void ask_again_if_asked() noexcept {
@@ -83,11 +90,9 @@ void on_signal(machine::Interrupted at) noexcept {
   // No signal comes while the word is `out`, so the polls that run while this stack is parked have
   // regions of their own.
   const unsigned depth = std::exchange(region->depth, 0);
-  const Answer answer = try_to_give_way(self, at.pc);
+  const int signal = region->signal.load(std::memory_order_relaxed);
+  const Answer answer = try_to_give_way(self, at.pc, signal);
   if (answer != Answer::gave_way) bump(region->refused[static_cast<std::size_t>(answer)]);
-  // The next one may be sent at once, and each that came on top of us would take 12 KiB of the
-  // stack.
-  machine::defer_signal(region->signal.load(std::memory_order_relaxed));
   take_regions_up(depth);
 }
 

@@ -2,9 +2,10 @@
 // Signals on Linux.
 //
 // The handler runs on the interrupted stack (no SA_ONSTACK: a stack that is left must not be the
-// thread's one alternate stack) and does not block its own number (SA_NODEFER: the code that runs
-// while the handler's stack is parked must be preemptible, too, without a system call). The kernel
-// saves every register in the frame it pushes, vector state included, and puts it back when the
+// thread's one alternate stack). Its number is blocked while it runs (no SA_NODEFER: whoever else
+// sends our signal in numbers would pile up frames of 12 KiB until the stack is full), so a handler
+// that parks its stack lets the number in first, for what runs meanwhile. The kernel saves every
+// register in the frame it pushes, vector state included, and puts it back with the mask when the
 // handler returns; nothing here knows which registers a processor has.
 #include "machine/signals.hpp"
 
@@ -100,7 +101,7 @@ const char* claim_signal(int number, OnSignal called) noexcept {
   on_signal.store(called, std::memory_order_relaxed);
   struct sigaction ours = {};
   ours.sa_sigaction = &handler;
-  ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER;
+  ours.sa_flags = SA_SIGINFO | SA_RESTART;
   sigemptyset(&ours.sa_mask);
   return ::sigaction(number, &ours, nullptr) == 0 ? nullptr : "there is no such signal";
 }

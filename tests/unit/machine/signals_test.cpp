@@ -3,6 +3,7 @@
 // was, others with the same number are ignored, and a number that somebody handles is left alone.
 #include "machine/signals.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -24,6 +25,15 @@ void note(machine::Interrupted at) noexcept {
   ++seen;
 }
 void theirs(int) {}
+
+int depth = 0;
+int deepest = 0;
+/// Sends the calling thread the signal that it handles.
+void send_another(machine::Interrupted) noexcept {
+  deepest = std::max(deepest, ++depth);
+  if (++seen < 3) machine::send_signal(machine::this_thread_number(), SIGRTMIN + 7);
+  --depth;
+}
 
 }  // namespace
 
@@ -58,6 +68,21 @@ TEST_CASE("signals of the number that others sent are ignored") {
   union sigval value{};
   REQUIRE(::sigqueue(::getpid(), number, value) == 0);
   CHECK(seen == before);
+}
+
+TEST_CASE("a signal that comes while one is handled waits until that has returned") {
+  const int number = SIGRTMIN + 7;
+  seen = 0;
+  // The machine calls one function for all numbers, the last one claimed with.
+  REQUIRE(machine::claim_signal(number, &send_another) == nullptr);
+  machine::accept_signal(number);
+  REQUIRE(machine::send_signal(machine::this_thread_number(), number));
+  paceline_test::eventually("all three are handled", [] { return seen == 3; });
+  CHECK(deepest == 1);
+  // Others' signals do not pile up on the stack either.
+  for (int i = 0; i < 1000; ++i) ::raise(number);
+  CHECK(seen == 3);
+  REQUIRE(machine::claim_signal(SIGRTMIN + 8, &note) == nullptr);
 }
 
 TEST_CASE("a signal that its thread blocks can be absorbed, one of others cannot") {
