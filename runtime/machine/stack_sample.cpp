@@ -47,7 +47,6 @@ struct Mailbox {
 constinit Mailbox mailbox;
 constinit Mutex sample_lock{LockRank::registry};
 constinit unsigned samplings = 0;
-constinit bool handler_is_ours = false;
 constinit struct sigaction before_ours{};
 constinit Atomic<std::uint64_t> sent{0};
 constinit Atomic<std::uint64_t> handled{0};
@@ -117,6 +116,13 @@ void on_sample(int signal, siginfo_t* info, void* raw) {
   errno = saved;
 }
 
+/// Asked of the system each time: the application may have taken the number meanwhile.
+bool handler_is_ours() noexcept {
+  struct sigaction now{};
+  return ::sigaction(sample_signal(), nullptr, &now) == 0 && (now.sa_flags & SA_SIGINFO) != 0 &&
+         now.sa_sigaction == &on_sample;
+}
+
 bool read_text(const char* path, char* text, std::size_t size) noexcept {
   const int file = ::open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
@@ -136,40 +142,38 @@ void keep_samples_across_fork() noexcept { keep_across_fork(sample_lock); }
 
 StackSampling::StackSampling() noexcept {
   const LockGuard lock(sample_lock);
-  if (samplings++ != 0 || handler_is_ours) return;
+  if (samplings++ != 0 || handler_is_ours()) return;
   struct sigaction now{};
   if (::sigaction(sample_signal(), nullptr, &now) != 0) return;
   const bool free =
       (now.sa_flags & SA_SIGINFO) == 0 && (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN);
   if (!free) return;
+  before_ours = now;
   struct sigaction ours{};
   ours.sa_sigaction = &on_sample;
   // On the interrupted stack: there is room for a signal frame, or the next call would overflow.
   ours.sa_flags = SA_SIGINFO | SA_RESTART;
   sigfillset(&ours.sa_mask);
-  handler_is_ours = ::sigaction(sample_signal(), &ours, &before_ours) == 0;
+  ::sigaction(sample_signal(), &ours, nullptr);
 }
 
 StackSampling::~StackSampling() {
   const LockGuard lock(sample_lock);
-  if (--samplings != 0 || !handler_is_ours) return;
+  if (--samplings != 0 || !handler_is_ours()) return;
   // One that is still on its way would end the process if nobody handled it.
   // M60
   if (handled.load(std::memory_order_seq_cst) != sent.load(std::memory_order_relaxed)) return;
-  struct sigaction now{};
-  if (::sigaction(sample_signal(), nullptr, &now) != 0 || now.sa_sigaction != &on_sample) return;
   ::sigaction(sample_signal(), &before_ours, nullptr);
-  handler_is_ours = false;
 }
 
 bool StackSampling::installed() noexcept {
   const LockGuard lock(sample_lock);
-  return samplings != 0 && handler_is_ours;
+  return samplings != 0 && handler_is_ours();
 }
 
 std::optional<Trace> trace_of_running(int thread, Nanos patience) noexcept {
   const LockGuard lock(sample_lock);
-  if (samplings == 0 || !handler_is_ours) return std::nullopt;
+  if (samplings == 0 || !handler_is_ours()) return std::nullopt;
   Atomic<std::uint32_t>& state = mailbox.state;
   mailbox.thread.store(thread, std::memory_order_relaxed);
   state.store(Mailbox::kAsked, std::memory_order_release);  // M60

@@ -28,9 +28,15 @@ namespace {
   }
 }
 
+/// What a hog's loop waits for. It says that it has begun before somebody of its class may come:
+/// which of two goes first is the scheduler's business.
 struct Flag {
   bool value = false;
+  std::atomic<bool> begun{false};
   void raise() { __atomic_store_n(&value, true, __ATOMIC_RELAXED); }
+  void await_begin() const {
+    eventually("the hog runs", [&] { return begun.load(); });
+  }
 };
 
 /// Under ThreadSanitizer somebody has to end what no signal can interrupt.
@@ -46,9 +52,11 @@ TEST_CASE(
   Flag done;
   end_if_no_signals(done);
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     spin_in_section(&done.value);
   });
+  done.await_begin();
   auto other = rt.spawn({}, [&] { done.raise(); });
   other.join();
   hog.join();
@@ -107,6 +115,7 @@ TEST_CASE("code outside the section is not interrupted, and gives way when its r
   end_if_no_signals(done);
   std::vector<int> order;
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     {
       const async_region region;
       spin_elsewhere(&done.value);
@@ -114,6 +123,7 @@ TEST_CASE("code outside the section is not interrupted, and gives way when its r
     }
     order.push_back(3);
   });
+  done.await_begin();
   auto other = rt.spawn({}, [&] { order.push_back(2); });
   if (kSignals) {
     eventually("signals are refused", [&] { return rt.stats().total.signals_refused_text >= 3; });
@@ -134,6 +144,7 @@ TEST_CASE("a guard within a region keeps signals out, and honours the request wh
   end_if_no_signals(done);
   std::vector<int> order;
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     {
       const nopreempt guard;
@@ -142,6 +153,7 @@ TEST_CASE("a guard within a region keeps signals out, and honours the request wh
     }
     order.push_back(3);
   });
+  done.await_begin();
   auto other = rt.spawn({}, [&] { order.push_back(2); });
   if (kSignals) {
     eventually("signals are refused",
@@ -160,7 +172,11 @@ TEST_CASE("a guard within a region keeps signals out, and honours the request wh
 TEST_CASE("nobody is signalled without a region, whatever section it runs in") {
   runtime rt(one_worker());
   Flag done;
-  auto hog = rt.spawn({}, [&] { spin_in_section(&done.value); });
+  auto hog = rt.spawn({}, [&] {
+    done.begun = true;
+    spin_in_section(&done.value);
+  });
+  done.await_begin();
   auto other = rt.spawn({}, [] {});
   const auto looks = rt.stats().monitor_looks;
   eventually("the monitor looks", [&] { return rt.stats().monitor_looks >= looks + 5; });
@@ -175,9 +191,11 @@ TEST_CASE("a region that nobody waits for gets no signal") {
   runtime rt(one_worker());
   Flag done;
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     spin_in_section(&done.value);
   });
+  done.await_begin();
   const auto looks = rt.stats().monitor_looks;
   eventually("the monitor looks", [&] { return rt.stats().monitor_looks >= looks + 3; });
   CHECK(rt.stats().total.signals_sent == 0);
@@ -194,12 +212,14 @@ TEST_CASE("regions nest, and outside of tasks they do nothing") {
   Flag done;
   end_if_no_signals(done);
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region outer;
     {
       const async_region inner;
     }
     spin_in_section(&done.value);  // still in the outer one
   });
+  done.await_begin();
   rt.spawn({}, [&] { done.raise(); }).join();
   hog.join();
   CHECK((rt.stats().total.demotions_async >= 1) == kSignals);
@@ -240,9 +260,11 @@ TEST_CASE("a loop that refuses all signals loses its core in the end") {
   runtime rt(options);
   Flag done;
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     spin_elsewhere(&done.value);
   });
+  done.await_begin();
   rt.spawn({}, [&] { done.raise(); }).join();
   hog.join();
   CHECK(rt.stats().handoffs >= 1);
@@ -271,9 +293,11 @@ TEST_CASE("on a stack too small for a signal frame a region is inert") {
   runtime rt(options);
   Flag done;
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     spin_in_section(&done.value);
   });
+  done.await_begin();
   rt.spawn({}, [&] { done.raise(); }).join();
   hog.join();
   if (!kSanitized) CHECK(rt.stats().total.signals_sent == 0);
@@ -310,10 +334,12 @@ TEST_CASE("a region gives way down to the last bytes that a signal frame needs")
   end_if_no_signals(done);
   const std::size_t stack = options.stack_size * (kRoomy ? 8 : 1);
   auto hog = rt.spawn({}, [&] {
+    done.begun = true;
     const async_region region;
     const char top = 0;
     CHECK(spin_deep(&top, stack - kKept - 2048, &done.value) > 0);
   });
+  done.await_begin();
   rt.spawn({}, [&] { done.raise(); }).join();
   hog.join();
   if (kSignals) CHECK(rt.stats().total.demotions_async >= 1);

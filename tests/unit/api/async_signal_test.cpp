@@ -136,11 +136,14 @@ TEST_CASE("a handler that the application installs later stops the signals and l
   // Back to ours, which is still installed underneath.
   runtime rt(with_signal(number));
   bool done = false;
+  std::atomic<bool> begun{false};
   auto hog = rt.spawn({}, [&] {
     const async_region region;
     const Disposition owner(number, &theirs);
+    begun = true;
     spin(&done);
   });
+  eventually("the hog runs", [&] { return begun.load(); });
   rt.spawn({}, [&] { __atomic_store_n(&done, true, __ATOMIC_RELAXED); }).join();
   hog.join();
   CHECK(calls_of_theirs == before);
@@ -150,14 +153,17 @@ TEST_CASE("a handler that the application installs later stops the signals and l
 TEST_CASE("a task that blocks the signal in its region ends the region all the same") {
   runtime rt(with_signal(SIGRTMIN + 5));
   bool done = false;
+  std::atomic<bool> begun{false};
   sigset_t one;
   sigemptyset(&one);
   sigaddset(&one, SIGRTMIN + 5);
   auto hog = rt.spawn({}, [&] {
     const async_region region;
     pthread_sigmask(SIG_BLOCK, &one, nullptr);
+    begun = true;
     spin(&done);
   });
+  eventually("the hog runs", [&] { return begun.load(); });
   // By hand-off: the signal waits.
   rt.spawn({}, [&] { __atomic_store_n(&done, true, __ATOMIC_RELAXED); }).join();
   hog.join();

@@ -11,22 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "support/sanitized.hpp"
 #include "unit/api/fixtures.hpp"
 
 namespace paceline_test {
 
 /// Does this build preempt by signal? Under ThreadSanitizer regions are safepoints only.
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool kSignals = false;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool kSignals = false;
-#else
-inline constexpr bool kSignals = true;
-#endif
-#else
-inline constexpr bool kSignals = true;
-#endif
+inline constexpr bool kSignals = !kThreadSanitizer;
 
 /// How often a storm strikes: PACELINE_TEST_SCALE=500 makes a million of it.
 inline std::uint64_t strikes() {

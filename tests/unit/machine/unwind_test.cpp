@@ -253,6 +253,33 @@ TEST_CASE("an application that has the signal keeps it, and its threads are not 
   CHECK(end.exit_code == 0);
 }
 
+TEST_CASE("an application that takes the signal while one is on its way keeps it, too") {
+  const auto end = in_child([] {
+    static volatile std::sig_atomic_t seen = 0;
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, sample_signal());
+    pthread_sigmask(SIG_BLOCK, &one, nullptr);
+    {
+      const StackSampling sampling;
+      if (!StackSampling::installed()) ::_exit(1);
+      // It stays on its way: the handler stays, too, or nobody would be there to receive it.
+      if (trace_of_running(this_thread_number(), kSecond / 1000)) ::_exit(2);
+      ::signal(sample_signal(), [](int) { seen = seen + 1; });
+      if (StackSampling::installed()) ::_exit(3);
+      const auto before = sample_signals_sent();
+      if (trace_of_running(this_thread_number(), kSecond / 1000)) ::_exit(4);
+      if (sample_signals_sent() != before) ::_exit(5);
+    }
+    const StackSampling again;
+    if (StackSampling::installed()) ::_exit(6);
+    pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+    if (seen != 1) ::_exit(7);
+  });
+  CHECK(end.signal == 0);
+  CHECK(end.exit_code == 0);
+}
+
 TEST_CASE("the signal's former disposition returns with the last sampling") {
   const auto end = in_child([] {
     ::signal(sample_signal(), SIG_IGN);
