@@ -51,7 +51,7 @@ constexpr std::array<Planting, 9> kPlantings = {{
     {Mutant::no_park_recheck,
      10,
      "one re-check before a sleep in 10 is skipped",
-     {"park-edge", "wake-storm", "ring"}},
+     {"park-edge", "park-edge", "park-edge"}},
     {Mutant::no_summary_recheck,
      100,
      "one re-check of a summary in 100 is skipped",

@@ -189,22 +189,24 @@ TEST_CASE("each stall of a task is told anew") {
 }
 
 TEST_CASE("a task that answers, and one behind which nobody waits, is no stall") {
+  // Long enough that whoever answers every few microseconds cannot have computed for an eighth of
+  // it, however the system cuts its time.
+  static constexpr auto kAfter = 20ms;
   Listener listener;
-  runtime_options options = listening(listener, 1ms);
+  runtime_options options = listening(listener, kAfter);
   options.slice = 100us;
   runtime rt(options);
-  auto answers = [] {
-    for (int i = 0; i < 3000; ++i) {
+  const auto compute = [](bool answer) {
+    const auto until = std::chrono::steady_clock::now() + 3 * kAfter;
+    while (std::chrono::steady_clock::now() < until) {
       for (int j = 0; j < 1000; ++j) stall_test_sink += 1;
-      preempt_point();
+      if (answer) preempt_point();
     }
   };
-  rt.spawn({}, [] {
-      for (int i = 0; i < 3'000'000; ++i) stall_test_sink += 1;
-    }).join();
+  rt.spawn({}, [&] { compute(false); }).join();
   CHECK(listener.told().empty());
-  auto one = rt.spawn({}, answers);
-  auto two = rt.spawn({}, answers);
+  auto one = rt.spawn({}, [&] { compute(true); });
+  auto two = rt.spawn({}, [&] { compute(true); });
   one.join();
   two.join();
   for (const Told& told : listener.told()) CHECK(told.kind == stall_kind::starved);
