@@ -43,7 +43,8 @@ std::size_t worker();
 /// A token that is stopped when the task is asked to stop, for libraries that take one. The first
 /// call in a task allocates: std::bad_alloc.
 std::stop_token stop_token();
-/// Changes the class of this task from now on. Wakers taken before no longer reach it. Throws
+/// Changes the class of this task from now on. Wakers taken before no longer reach it. One that
+/// makes itself less important than who awaits it already is lent nothing by that one. Throws
 /// std::invalid_argument for a value outside the enum and std::bad_alloc; then nothing changed.
 void set_qos(paceline::qos q);
 

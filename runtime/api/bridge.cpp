@@ -34,14 +34,15 @@ void* allocate_frame(std::size_t size) { return core::allocate_frame_memory(size
 void free_frame(void* frame, std::size_t size) noexcept { core::free_frame_memory(frame, size); }
 
 void release_promise(PromiseBase& promise) noexcept {
+  // The external token first: its destructor waits for a callback that is under way, and that may
+  // be inside the record's source, or ask for the task's address.
+  TaskExtras* const extras = std::exchange(promise.extras, nullptr);
+  if (extras != nullptr) extras->external_stop.reset();
   if (const std::uintptr_t lent = promise.lent.load(std::memory_order_relaxed); lent != 0) {
     if ((lent & core::kHasHeld) != 0) leave_mutexes(promise);
     core::end_loans(promise);
   }
-  // The external token first: its destructor waits for a callback that is under way, and that may
-  // be inside the record's source.
-  if (TaskExtras* extras = std::exchange(promise.extras, nullptr)) {
-    extras->external_stop.reset();
+  if (extras != nullptr) {
     if (extras->name != nullptr) core::retire_name(extras->name);
     delete extras;
   }

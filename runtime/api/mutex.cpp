@@ -35,6 +35,13 @@ struct alignas(core::kCacheLine) Holders {
 constinit std::array<Queues, kStripes> queues;
 constinit std::array<Holders, kStripes> holders;
 
+/// From the start of whatever program uses mutexes.
+[[maybe_unused]] const bool kept_across_fork = [] {
+  for (Queues& each : queues) core::machine::keep_across_fork(each.lock);
+  for (Holders& each : holders) core::machine::keep_across_fork(each.lock);
+  return true;
+}();
+
 std::size_t stripe_of(const void* address) noexcept {
   const auto bits = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(address));
   return static_cast<std::size_t>(((bits >> 4) * 0x9E37'79B9'7F4A'7C15u) >> 58);
@@ -121,10 +128,13 @@ unsigned waiting_rank(const MutexState& state, const PromiseBase& root) noexcept
 
 /// The holder is lent what waits now.
 void lend_again(MutexState& state, Bits& bits) noexcept {
-  if (state.first == nullptr && !state.lent) return;
   with_holder(state, [&](Holders&, PromiseBase& root) {
+    if (state.first == nullptr && !state.lent) return;
     const unsigned rank = waiting_rank(state, root);
-    if (state.lent && core::class_of(Slot::of(state.lent)) == rank) return;
+    if (state.lent) {
+      const Slot& stand_in = Slot::of(state.lent);
+      if (core::class_of(stand_in) == rank && core::leads_to(stand_in, root)) return;
+    }
     const core::Lent lent =
         rank != core::kNoRank ? core::lend(root, rank, Lender::mutex) : core::Lent{};
     if (lent.news) bits.add(*lent.stand_in);

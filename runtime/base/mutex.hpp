@@ -33,6 +33,7 @@ inline void lock_rank_leave(LockRank) noexcept {}
 class Mutex {
  public:
   explicit constexpr Mutex(LockRank rank) noexcept : rank_(rank) {}
+  LockRank rank() const noexcept { return rank_; }
   void lock() {
     lock_rank_enter(rank_);
     mutex_.lock();

@@ -256,10 +256,10 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     // The task is ours to poll, and the stack another thread's: we hand it what we claimed.
     // Release. Pairs: may_resume. Publishes: that the task is RUNNING on the executor's behalf.
     Slot& slot = *executor.slot;
+    Port& there = Group::of(slot).home().collection->port();
+    const unsigned rank = rank_of(claimed);  // while the task is ours
     if (planted(Mutant::gate_after_bit)) notify(slot);
     executor.gate.ready.store(1, std::memory_order_release);  // M12
-    Port& there = Group::of(slot).home().collection->port();
-    const unsigned rank = rank_of(claimed);
     if (!planted(Mutant::gate_after_bit)) notify(slot);
     // The bit of a weak executor says nothing of its class.
     if (rank < there.run_class.load(std::memory_order_relaxed)) there.ask(Ask::urgent);

@@ -57,7 +57,8 @@ Lent join_in(Slot& stand_in, std::uint64_t number, Lender by) noexcept {
 }
 
 void lead_to(Slot& stand_in, std::uint64_t from, std::uint64_t to) noexcept {
-  std::uint64_t id = stand_in.id.load(std::memory_order_relaxed);
+  // Seq_cst: after the task has said where it is (I3).
+  std::uint64_t id = stand_in.id.load(std::memory_order_seq_cst);  // M70
   // Release. Pairs: task_behind. Publishes: that the task runs in the slot. Without: a claim that
   // is passed on finds it vacant, and a wake is lost.
   while ((id & ~kLenders) == from) {
@@ -65,6 +66,48 @@ void lead_to(Slot& stand_in, std::uint64_t from, std::uint64_t to) noexcept {
     if (stand_in.id.compare_exchange_weak(id, to | (id & kLenders), std::memory_order_release,
                                           std::memory_order_relaxed)) {
       return;
+    }
+  }
+}
+
+/// A stand-in that an earlier stay of the task in the collection has left, leading to `number` now.
+Slot* take_up(std::uintptr_t lent, const TaskCollection& where, Role role, std::uint64_t number,
+              Lender by) noexcept {
+  Slot* taken = nullptr;
+  each_stand_in(lent, [&](Slot& left) {
+    std::uint64_t nowhere = 0;
+    const Group& group = Group::of(left);
+    // Seq_cst: before the look where the task is (I3).
+    if (group.home().collection == &where && group.role == role &&
+        left.id.compare_exchange_strong(nowhere, number | static_cast<std::uint64_t>(by),
+                                        std::memory_order_seq_cst,  // M70
+                                        std::memory_order_relaxed)) {
+      taken = &left;
+    }
+    return taken == nullptr;
+  });
+  return taken;
+}
+
+Slot* push(PromiseBase& task, std::uintptr_t lent, TaskCollection& where, Role role,
+           std::uint64_t number, Lender by) noexcept {
+  Slot* const stand_in = where.allocate_shared(role);
+  if (stand_in == nullptr) return nullptr;
+  stand_in->waiting = nullptr;
+  stand_in->stay = nullptr;
+  stand_in->root = nullptr;
+  stand_in->frame.store(nullptr, std::memory_order_relaxed);  // dumps pass it over
+  stand_in->id.store(number | static_cast<std::uint64_t>(by), std::memory_order_relaxed);
+  stand_in->state.lend();
+  loan_made();
+  // Seq_cst: before the look where the task is (I3). Release pairs with stand_in_of and publishes
+  // the fields above. Without: a poller reads an address that is none.
+  for (;;) {
+    stand_in->resume = reinterpret_cast<void*>(lent & ~kLentFlags);
+    const std::uintptr_t pushed = stand_in->ref().bits | (lent & kLentFlags);
+    if (task.lent.compare_exchange_weak(lent, pushed, std::memory_order_seq_cst,  // M70
+                                        std::memory_order_acquire)) {             // M70
+      return stand_in;
     }
   }
 }
@@ -107,28 +150,19 @@ Lent lend(PromiseBase& task, unsigned rank, Lender by) noexcept {
   if (segment == nullptr) return {};                                       // it has ended
   if (segment->collection->class_index() <= rank) return {};
   std::uint64_t number = number_of(&slot);
-  std::uintptr_t lent = task.lent.load(std::memory_order_acquire);  // M70
-  if (Slot* found = find(lent, number, rank)) return join_in(*found, number, by);
-  const Role role = is_pinned(group, *segment) ? Role::pinned : Role::shared;
-  Slot* stand_in = segment->collection->port().collections[rank].allocate_shared(role);
-  if (stand_in == nullptr) return {};
-  stand_in->waiting = nullptr;
-  stand_in->stay = nullptr;
-  stand_in->root = nullptr;
-  stand_in->frame.store(nullptr, std::memory_order_relaxed);  // dumps pass it over
-  stand_in->id.store(number | static_cast<std::uint64_t>(by), std::memory_order_relaxed);
-  stand_in->state.lend();
-  loan_made();
-  // Seq_cst: before the look where the task is (I3). Release pairs with stand_in_of and publishes
-  // the fields above. Without: a poller reads an address that is none.
-  for (;;) {
-    stand_in->resume = reinterpret_cast<void*>(lent & ~kLentFlags);
-    const std::uintptr_t pushed = stand_in->ref().bits | (lent & kLentFlags);
-    if (task.lent.compare_exchange_weak(lent, pushed, std::memory_order_seq_cst,  // M70
-                                        std::memory_order_acquire)) {             // M70
-      break;
-    }
+  const std::uintptr_t lent = task.lent.load(std::memory_order_acquire);  // M70
+  if (Slot* found = find(lent, number, rank)) {
+    const Lent joined = join_in(*found, number, by);
+    if (joined.stand_in != nullptr) return joined;
+    // It has moved meanwhile: once more from the beginning. Or it has all the lenders it can count.
+    const bool moved = task.self.load(std::memory_order_acquire) != number;  // M16
+    return moved ? lend(task, rank, by) : Lent{};
   }
+  const Role role = is_pinned(group, *segment) ? Role::pinned : Role::shared;
+  TaskCollection& where = segment->collection->port().collections[rank];
+  Slot* stand_in = take_up(lent, where, role, number, by);
+  if (stand_in == nullptr) stand_in = push(task, lent, where, role, number, by);
+  if (stand_in == nullptr) return {};
   for (;;) {
     if (planted(Mutant::lend_without_look)) break;
     std::uint64_t now = task.self.load(std::memory_order_seq_cst);  // M70
@@ -140,6 +174,11 @@ Lent lend(PromiseBase& task, unsigned rank, Lender by) noexcept {
     number = now;
   }
   return {stand_in, true};
+}
+
+bool leads_to(const Slot& stand_in, const PromiseBase& task) noexcept {
+  return (stand_in.id.load(std::memory_order_relaxed) & ~kLenders) ==
+         task.self.load(std::memory_order_relaxed);
 }
 
 bool take_back(Slot& stand_in, Lender by) noexcept {

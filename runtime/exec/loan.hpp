@@ -18,6 +18,8 @@
 //     address. A bit that is set there all the same is moved to where the task is to be woken.
 // I3: whoever lends pushes the stand-in and then looks where the task is; a task that moves says
 //     where it is and then looks for stand-ins. So one of them corrects what was pushed meanwhile.
+//     One that the task left behind on another runtime leads nowhere, and is taken up when the task
+//     is back, as if it were pushed.
 // I4: a claim that was passed on to a slot with another tenant meanwhile is one of the spurious
 //     claims that every task bears. The task itself moves only while it runs, and then looks.
 // Progress: lock-free but for the allocation. Without memory there is no loan.
@@ -89,6 +91,8 @@ struct Lent {
 };
 /// Lends class `rank` to a task whose promise the caller keeps alive.
 Lent lend(detail::PromiseBase& task, unsigned rank, Lender by) noexcept;
+/// Is it of use to the task where that is now? Who keeps the promise alive; the task may move.
+bool leads_to(const Slot& stand_in, const detail::PromiseBase& task) noexcept;
 /// Ends that. True: its bit is to be set.
 [[nodiscard]] bool take_back(Slot& stand_in, Lender by) noexcept;
 

@@ -275,7 +275,7 @@ constinit Atomic<std::uint64_t> forks{1};
 
 namespace {
 
-constexpr std::size_t kForkLocksMax = 16;
+constexpr std::size_t kForkLocksMax = 192;
 constinit Mutex* fork_locks[kForkLocksMax] = {};
 constinit std::size_t fork_lock_count = 0;
 
@@ -295,7 +295,12 @@ void in_child() {
 
 void keep_across_fork(Mutex& lock) noexcept {
   check(fork_lock_count < kForkLocksMax, "there are few process-wide locks");
-  fork_locks[fork_lock_count++] = &lock;
+  // In the order in which they nest.
+  std::size_t at = fork_lock_count++;
+  for (; at > 0 && fork_locks[at - 1]->rank() > lock.rank(); --at) {
+    fork_locks[at] = fork_locks[at - 1];
+  }
+  fork_locks[at] = &lock;
 }
 
 int current_cpu() noexcept { return sched_getcpu(); }

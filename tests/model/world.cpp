@@ -213,3 +213,6 @@ constinit Atomic<std::uint32_t> never{0};
 constinit thread_local Safepoint this_safepoint{&never, &never, 0};
 
 }  // namespace paceline::detail
+
+// Nobody forks here.
+void paceline::core::machine::keep_across_fork(Mutex&) noexcept {}

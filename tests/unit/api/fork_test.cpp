@@ -158,6 +158,26 @@ TEST_CASE("children forked while other threads spawn and end tasks never hang") 
 
 // TSan refuses new threads in a child of a process with threads.
 #if !defined(__SANITIZE_THREAD__)
+TEST_CASE("a mutex works in a child that was forked while others locked theirs") {
+  constexpr int kForks = kSanitized ? 10 : 100;
+  std::vector<mutex> mutexes(256);
+  std::atomic<bool> end{false};
+  std::thread locker([&] {
+    while (!end) {
+      for (mutex& each : mutexes) auto guard = each.try_lock();
+    }
+  });
+  for (int i = 0; i < kForks; ++i) {
+    const int result = in_child([&] {
+      for (mutex& each : mutexes) auto guard = each.try_lock();
+      return 7;
+    });
+    CHECK(result == 7);
+  }
+  end = true;
+  locker.join();
+}
+
 TEST_CASE("a forked child may create a runtime of its own") {
   runtime rt(workers(2));
   rt.block_on(forty_two());

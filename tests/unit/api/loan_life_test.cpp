@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Proves when a loan begins and that it is returned: each task looks itself which class it has its
 // turns in, and waits until that is as it should be. Nothing here depends on time.
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <thread>
+
+#include "exec/live_loans.hpp"
 #include "exec/loan.hpp"
 #include "machine/machine.hpp"
 #include "support/sanitized.hpp"
@@ -191,4 +198,73 @@ TEST_CASE("lenders that come and go leave neither loans nor waiting tasks") {
     rt.wait_idle();
     CHECK_FALSE(core::any_loans());
   }
+}
+
+TEST_CASE(
+    "what is lent to a task stays while a stop request from outside may ask for its address") {
+  runtime rt(workers(2));
+  std::stop_source source;
+  std::optional<std::stop_callback<std::function<void()>>> callback;
+  std::atomic<bool> registered{false};
+  std::atomic<bool> called{false};
+  std::atomic<bool> let_go{false};
+  const auto child = [&]() -> task<> {
+    callback.emplace(this_task::stop_token(), [&] {
+      called = true;
+      while (!let_go) std::this_thread::yield();
+    });
+    registered = true;
+    while (!called) {
+      try {
+        co_await yield();
+      } catch (const operation_cancelled&) {
+      }
+    }
+  };
+  spawn_options options{.qos = qos::background, .core = 0};
+  options.stop_token = source.get_token();
+  join_handle<> awaited = rt.spawn(child(), options);
+  eventually("the callback stands", [&] { return registered.load(); });
+  spawn_options urgent{.qos = qos::urgent, .core = 1};
+  join_handle<> lender = rt.spawn(awaits(std::move(awaited)), urgent);
+  eventually("something is lent", [] { return core::any_loans(); });
+  std::thread stopper([&] { source.request_stop(); });
+  eventually("the child has ended", [&] { return rt.stats().total.completed == 1; });
+  // Its joiner takes its frame down, but no further than to the callback that is under way.
+  bool stayed = true;
+  for (int i = 0; i < 2000; ++i) {
+    stayed = stayed && core::any_loans();
+    std::this_thread::yield();
+  }
+  CHECK(stayed);
+  let_go = true;
+  stopper.join();
+  lender.join();
+  callback.reset();
+  CHECK_FALSE(core::any_loans());
+}
+
+TEST_CASE("a task that goes to and fro between runtimes takes up the loans it left behind") {
+  runtime here(one_worker());
+  runtime there(one_worker());
+  mutex m;
+  const auto waits = [&]() -> task<> { const auto guard = co_await m.lock(); };
+  std::uint64_t most = 0;
+  const auto traveller = [&]() -> task<> {
+    Ranks ranks;
+    for (int round = 0; round < 20; ++round) {
+      {
+        const auto guard = co_await m.lock();
+        here.spawn(waits(), kUrgent).detach();
+        co_await ranks.watch("0");
+      }
+      most = std::max<std::uint64_t>(most, core::live_loans.load());
+      co_await resume_on(there.get_scheduler());
+      co_await resume_on(here.get_scheduler());
+    }
+  };
+  here.spawn(traveller(), kBackground).join();
+  here.wait_idle();
+  CHECK(most == 1);
+  CHECK_FALSE(core::any_loans());
 }

@@ -199,6 +199,29 @@ TEST_CASE(
   CHECK(order == std::vector<std::string>{"low", "high", "hog", "hog", "hog"});
 }
 
+TEST_CASE("who holds a mutex and moves to another runtime is lent what waits there") {
+  runtime here(one_worker());
+  runtime there(one_worker());
+  mutex m;
+  Ranks ranks;
+  const auto moves = [&]() -> task<> {
+    const auto guard = co_await m.lock();
+    co_await ranks.watch("50");
+    co_await resume_on(there.get_scheduler());
+    co_await ranks.watch("50");
+  };
+  join_handle<> holder = here.spawn(moves(), kBackground);
+  ranks.reached(1);
+  join_handle<> first = here.spawn(locks(m), kUrgent);
+  ranks.reached(3);  // what waits where it came from lends nothing across
+  join_handle<> second = there.spawn(locks(m), kUrgent);
+  ranks.reached(4);
+  holder.join();
+  first.join();
+  second.join();
+  CHECK_FALSE(core::any_loans());
+}
+
 TEST_CASE("a guard may go to another task, which is then the one that is lent to") {
   runtime rt(workers(2));
   mutex m;
