@@ -35,7 +35,7 @@ void leave_async_region(void* region) noexcept;
 /// kept. A region begins and ends with a safepoint, nests, and costs some 15 ns. It must not live
 /// across a co_await. Outside a task, inside blocking(), with preemption_mode::off or safepoint,
 /// where the system has no such signals, under ThreadSanitizer, or with less stack left than the
-/// system's signal frame and 12 KiB, it does nothing.
+/// two frames of the system's for signals and 12 KiB, it does nothing.
 ///
 /// Mark plain functions only: g++ refuses inline functions, templates and class members defined in
 /// their class in a section that others share. A shared library that has opened a region must stay

@@ -23,8 +23,8 @@ namespace paceline::core {
 
 namespace {
 
-// What parking the stack takes below the system's frame: a few calls, at the deepest the mapping of
-// a fresh stack. Measured: under 3 KiB; the rest is for the C library.
+// What parking the stack takes: a few calls, at the deepest the mapping of a fresh stack. Measured:
+// under 3 KiB; the rest is for the C library.
 constexpr std::size_t kSwitchRoom = std::size_t{12} * 1024 * (machine::sanitizer::kAddress ? 8 : 1);
 // A signal that was sent comes within microseconds. After so long the reason is looked for.
 constexpr Nanos kComesWithin = kMillisecond;
@@ -42,6 +42,10 @@ constinit Mutex texts_lock{LockRank::memory};
 
 constinit Atomic<std::uint64_t> outside{0};
 constinit Atomic<bool> said_taken{false};
+
+/// Below the frame of the signal that asks. While the number is let in, one that is not ours may
+/// come on top.
+std::size_t room_to_switch() noexcept { return machine::signal_frame_bytes() + kSwitchRoom; }
 
 bool is_known(std::uintptr_t begin) noexcept {
   // Acquire. Pairs: add_async_text. Publishes: the range.
@@ -62,7 +66,7 @@ Answer try_to_give_way(const machine::ThisThread& self, std::uintptr_t pc, int s
   // From here on it is as if the code of the region had called preempt_point.
   const Entry runtime;
   const char here = 0;
-  if (runtime->running().room_below(&here) < kSwitchRoom) return Answer::stack;
+  if (runtime->running().room_below(&here) < room_to_switch()) return Answer::stack;
   // The signal is blocked until the handler returns. What runs while this stack is parked must be
   // preemptible nonetheless.
   machine::accept_signal(signal);
@@ -165,7 +169,7 @@ bool ready_for_signals(Region& region, ExecutorRuntime& runtime) noexcept {
   const int number = region.signal.load(std::memory_order_relaxed);
   if (number == 0 || !machine::signals_usable()) return false;
   const char here = 0;
-  if (runtime.running().room_below(&here) < machine::signal_frame_bytes() + kSwitchRoom) {
+  if (runtime.running().room_below(&here) < machine::signal_frame_bytes() + room_to_switch()) {
     return false;
   }
   if (region.ready) return true;
@@ -209,6 +213,11 @@ bool signal_region(Region& region) noexcept {
   region.sent.fetch_sub(1, std::memory_order_relaxed);
   region.withdraw();
   return false;
+}
+
+void keep_regions_across_fork() noexcept {
+  machine::keep_across_fork(texts_lock);
+  machine::keep_signals_across_fork();
 }
 
 const char* claim_async_signal(int number) noexcept {

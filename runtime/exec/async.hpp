@@ -41,6 +41,8 @@ bool signal_region(Region& region) noexcept;
 
 /// Claims the signal for the process. Null, or why it cannot be had.
 const char* claim_async_signal(int number) noexcept;
+/// See machine::keep_across_fork.
+void keep_regions_across_fork() noexcept;
 
 /// The signal that preempts in the regions of a runtime; 0: none. Throws std::invalid_argument if
 /// the one that was asked for cannot be had.

@@ -26,6 +26,8 @@ int usual_signal() noexcept;
 /// Why not, or null: `on_signal` is called from now on for signals from send_signal; others with
 /// this number are ignored, as they were. Twice is once. Any thread.
 const char* claim_signal(int number, OnSignal on_signal) noexcept;
+/// See machine::keep_across_fork.
+void keep_signals_across_fork() noexcept;
 /// False: the application has installed another handler meanwhile. Signal-safe.
 bool still_claimed(int number) noexcept;
 /// The calling thread takes it from now on.

@@ -106,6 +106,8 @@ const char* claim_signal(int number, OnSignal called) noexcept {
   return ::sigaction(number, &ours, nullptr) == 0 ? nullptr : "there is no such signal";
 }
 
+void keep_signals_across_fork() noexcept { keep_across_fork(claim_lock); }
+
 bool still_claimed(int number) noexcept {
   struct sigaction now;
   return ::sigaction(number, nullptr, &now) == 0 && is_handler(now);

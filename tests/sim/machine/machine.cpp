@@ -99,6 +99,7 @@ bool signals_usable() noexcept { return false; }
 int usual_signal() noexcept { return 0; }
 const char* claim_signal(int, OnSignal) noexcept { return "a simulated machine sends none"; }
 bool still_claimed(int) noexcept { return false; }
+void keep_signals_across_fork() noexcept {}
 void accept_signal(int) noexcept {}
 void defer_signal(int) noexcept {}
 bool send_signal(int, int) noexcept { return false; }
