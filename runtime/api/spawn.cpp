@@ -102,7 +102,7 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
   }
   if (runtime.ready_estimate() <= kSpillFrom || core.worker_count() == 1) return nullptr;
   if (own.poll_ns.load(std::memory_order_relaxed) < kSpillPollNs) return nullptr;
-  Seat& candidate = core.emptiest();
+  Seat& candidate = core.clusters().several() ? core.emptiest_for(qos_class) : core.emptiest();
   const std::uint64_t there = std::uint64_t{candidate.load.load(std::memory_order_relaxed)} +
                               candidate.inflow.load(std::memory_order_relaxed);
   // The hysteresis: far emptier, or not at all.

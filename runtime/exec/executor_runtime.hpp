@@ -49,6 +49,8 @@ struct Surroundings {
   /// Somebody should ask the poll that runs again, soon. May be null.
   void (*ask_again)(Port& port) noexcept = nullptr;
   bool apart = false;  // see ExecutorRuntime::apart
+  /// Any worker may take whatever waits at another one, if it is not pinned.
+  bool alike = true;
   /// See runtime_options.
   void* (*switch_out)() noexcept = nullptr;
   void (*switch_in)(void* saved) noexcept = nullptr;
@@ -252,10 +254,10 @@ class ExecutorRuntime {
     ++ready_;
     if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
       surroundings_.help_wanted(port_, ready_);
-      return;
+      if (surroundings_.alike) return;
     }
-    // Nobody else could come. If this is more important than what runs here, or that is overdue,
-    // it gives way at its next safepoint.
+    // Nobody else could come, or perhaps nobody who may. If this is more important than what runs
+    // here, or that is overdue, it gives way at its next safepoint.
     const std::uint32_t runs = port_.run_class.load(std::memory_order_relaxed);
     if ((port_.classes.load(std::memory_order_relaxed) & all_bits(runs)) != 0) [[unlikely]] {
       port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);

@@ -60,6 +60,16 @@ void Clusters::arrange(const policy::MachineView& machine, policy::Profile profi
   publish();
 }
 
+void Clusters::forget() noexcept {
+  table_.reset();
+  homes_.clear();
+  for (Seat* seat : seats_) {
+    seat->rank.store(0, std::memory_order_relaxed);
+    seat->native.store(Seat::kEverything, std::memory_order_relaxed);
+    seat->takes.store(Seat::kEverything, std::memory_order_relaxed);
+  }
+}
+
 std::uint8_t Clusters::rank_preferred_by(qos q) const noexcept {
   return table_->rank(policy::preference_of(*table_, q, preferred(q), *this).cluster);
 }

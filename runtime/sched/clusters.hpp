@@ -39,10 +39,7 @@ class Clusters {
                std::span<Seat* const> seats);
 
   /// From here on there is one cluster. Before a worker runs.
-  void forget() noexcept {
-    table_.reset();
-    homes_.clear();
-  }
+  void forget() noexcept;
 
   /// Do workers sit on more than one? If not, none of what follows may be called.
   bool several() const noexcept { return table_.has_value(); }
@@ -82,8 +79,9 @@ class Clusters {
   bool recommended(policy::ClusterIndex c) const noexcept {
     return homes_[c].recommended.load(std::memory_order_relaxed);
   }
+  /// None where no work is to go: what still wakes up there is for others to take.
   std::uint32_t workers(policy::ClusterIndex c) const noexcept {
-    return static_cast<std::uint32_t>(homes_[c].workers.size());
+    return recommended(c) ? static_cast<std::uint32_t>(homes_[c].workers.size()) : 0;
   }
   /// 0 while one of its workers is seen to be free.
   policy::Load latency(policy::ClusterIndex c, qos q) const noexcept;

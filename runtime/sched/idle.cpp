@@ -36,11 +36,14 @@ struct Plight {
   bool is_for(const Seat& helper) const noexcept {
     return ready == 0 || (helper.takes.load(std::memory_order_relaxed) >> rank_shift & ready) != 0;
   }
+  bool is_of_its_kind(const Seat& helper) const noexcept {
+    return helper.rank.load(std::memory_order_relaxed) * 8u == rank_shift;
+  }
 };
 
 /// The nearest sleeper from `origin` on that may help, those on the right kind of core first, and
 /// before one that is bound to `own_cpu` any other. Null: there is none.
-Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
+Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu, Helpers whom) noexcept {
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
   const unsigned first = words == 0 ? 0 : origin / 64 % words;
@@ -59,6 +62,7 @@ Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
         continue;
       }
       if (!plight.is_for(*seat)) continue;
+      if (whom == Helpers::of_its_kind && !plight.is_of_its_kind(*seat)) continue;
       if (own_cpu >= 0 && seat->cpu.load(std::memory_order_relaxed) == own_cpu) {
         here = seat;
       } else if (plight.is_native(*seat)) {
@@ -75,20 +79,35 @@ Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu) noexcept {
 
 }  // namespace
 
-void call_helper(Hub& hub, unsigned origin) noexcept {
+bool call_helper(Hub& hub, unsigned origin, Helpers whom) noexcept {
   const int own_cpu = machine::current_cpu();
   // More than once only if the sleeper we chose woke up before us.
   for (int attempt = 0; attempt < 4; ++attempt) {
-    Seat* seat = nearest_sleeper(hub, origin, own_cpu);
-    if (seat == nullptr) return;
+    Seat* seat = nearest_sleeper(hub, origin, own_cpu, whom);
+    if (seat == nullptr) return false;
     // Counted before it wakes, so that the next event sees a searcher and calls nobody.
     std::uint32_t none = 0;
-    if (!hub.searching.compare_exchange_strong(none, 1)) return;  // M9
-    if (wake_seat(*seat, Seat::kCalled)) return;
+    if (!hub.searching.compare_exchange_strong(none, 1)) return true;  // M9
+    if (wake_seat(*seat, Seat::kCalled)) return true;
     // Whoever went to sleep meanwhile may have relied on the search that does not take place.
     hub.searching.fetch_sub(1, std::memory_order_seq_cst);  // M9
   }
+  return false;
 }
+
+namespace {
+
+/// Does something wait there that prefers another kind of core, and may go there?
+bool has_foreign(Seat& seat) noexcept {
+  Word left = seat.classes.load(std::memory_order_relaxed) & Port::kClasses &
+              ~seat.native.load(std::memory_order_relaxed);
+  for (; left != 0; left = without_lowest(left)) {
+    if (seat.collections[lowest(left)].count_stealable(1) != 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 void help_wanted(Port& port, std::uint64_t ready) noexcept {
   auto& seat = static_cast<Seat&>(port);
@@ -97,9 +116,7 @@ void help_wanted(Port& port, std::uint64_t ready) noexcept {
   if (hub->searching.load(std::memory_order_relaxed) != 0) return;
   if (hub->napping.load(std::memory_order_relaxed) != 0) return;
   // What waits here and prefers another kind of core goes there as soon as it may.
-  const bool foreign = (seat.classes.load(std::memory_order_relaxed) & Port::kClasses &
-                        ~seat.native.load(std::memory_order_relaxed)) != 0;
-  const bool worth_it = ready > 1 && (foreign || seat.time_for(ready) >= kWakeCost);
+  const bool worth_it = ready > 1 && (seat.time_for(ready) >= kWakeCost || has_foreign(seat));
   if (!worth_it && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
   call_helper(*hub, port.index.load(std::memory_order_relaxed));
 }
@@ -114,7 +131,9 @@ void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
     Monitor::hurry(*hub);
     return;
   }
-  if (hub != nullptr && hub->sleepers.load(std::memory_order_relaxed) != 0) return;
+  // Among several kinds of cores a sleeper need not be one that may come.
+  const bool alike = seat.native.load(std::memory_order_relaxed) == Seat::kEverything;
+  if (alike && hub != nullptr && hub->sleepers.load(std::memory_order_relaxed) != 0) return;
   const bool asked = seat.is_asked();
   seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
   if (!asked) signal_seat(seat);  // else whoever asked first has, and the monitor goes on

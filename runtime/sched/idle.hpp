@@ -58,8 +58,9 @@ struct Seat : Port {
   // What Edge says of this place (clusters.hpp), written by the controller; as it stands here where
   // all workers are alike. Classes that prefer its kind of core, the kind's rank, and which classes
   // its worker may take from workers of each kind: eight bits for each rank.
-  Atomic<Word> native{~Word{0}};
-  Atomic<std::uint64_t> takes{~std::uint64_t{0}};
+  static constexpr Word kEverything = ~Word{0};
+  Atomic<Word> native{kEverything};
+  Atomic<std::uint64_t> takes{kEverything};
   Atomic<std::uint8_t> rank{0};
   Atomic<Worker*> worker{nullptr};
 
@@ -127,10 +128,14 @@ void signal_seat(Seat& seat) noexcept;
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
 
+/// Which sleepers may be called: all that may take it, or only those on the same kind of core, who
+/// may take all of it.
+enum class Helpers : unsigned char { all, of_its_kind };
+
 /// Calls one sleeper to search that may take what is ready at the worker `origin`, nearest by index
 /// first, those before all others on whose kind of core it belongs. The one that is bound to the
-/// CPU we run on comes last: it could only run instead of us.
-void call_helper(Hub& hub, unsigned origin) noexcept;
+/// CPU we run on comes last: it could only run instead of us. True if somebody searches now.
+bool call_helper(Hub& hub, unsigned origin, Helpers whom = Helpers::all) noexcept;
 
 /// May one more worker search on its own account? At most half of them do.
 bool begin_search(Hub& hub) noexcept;

@@ -211,7 +211,8 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     return;
   }
   // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
-  if (core_.hub().sleepers.load(std::memory_order_relaxed) == 0 || now >= over + slice_) {
+  if (core_.clusters().several() || core_.hub().sleepers.load(std::memory_order_relaxed) == 0 ||
+      now >= over + slice_) {
     seat.ask(Ask::slice);
     seen.asked = true;
     seen.since = now - slice_;

@@ -161,6 +161,17 @@ unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, boo
   return 0;
 }
 
+/// Calls somebody for what waits at others, of the kind of core it waits on: such a one may take
+/// all of it, so that two who may not cannot call each other for ever. `stuck`: only for what
+/// nobody has looked at since note_epochs, lone tasks included.
+void Worker::call_for_others(bool stuck) noexcept {
+  for (std::size_t v = 0; v < victims_.size(); ++v) {
+    if (stuck && core_.worker(plan_.victims[v]).epoch() != victims_[v].epoch) continue;
+    if (!worth_stealing(victim(v), victims_[v].cursors, stuck, Port::kClasses)) continue;
+    if (call_helper(hub_, plan_.victims[v], Helpers::of_its_kind)) return;
+  }
+}
+
 /// Did the last raid pay? Asked when its tasks are done with: they ended, or wait for something.
 void Worker::weigh_last_raid(Nanos now) noexcept {
   if (raided_at_ == 0) return;
@@ -186,6 +197,7 @@ bool Worker::nap(Nanos now) noexcept {
   if (wakeup.slept) bump(runtime_.counters().parks);
   if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
   core_.worker_woke();
+  seat_.looked_at.store(machine::now(), std::memory_order_relaxed);
   // Nobody calls a helper during a nap, but a call may have been on its way when it began.
   if (wakeup.token == Seat::kCalled) end_search(hub_);
   return own_work_visible();
@@ -215,7 +227,8 @@ bool Worker::search() noexcept {
     now = machine::now();
   }
   const bool last = end_search(hub_);
-  // Whoever made work ready meanwhile relied on this search.
+  // Whoever made work ready meanwhile relied on this search, what we may not take included.
+  if (last && core_.clusters().several()) call_for_others(false);
   if (found && last && (more || others_have_work())) {
     help_wanted(seat_, runtime_.ready_estimate());
   }

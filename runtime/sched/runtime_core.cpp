@@ -36,7 +36,7 @@ constinit RuntimeCore* registry = nullptr;
 constinit std::uint32_t last_id = 0;
 
 std::uint64_t prepare_for_forks() noexcept {
-  // In the order in which they nest; the heaps take chunks while they are locked.
+  // Of one rank in the order in which they nest; the heaps take chunks while they are locked.
   [[maybe_unused]] static const bool registered = [] {
     machine::keep_across_fork(registry_lock);
     keep_seats_across_fork();
@@ -44,6 +44,7 @@ std::uint64_t prepare_for_forks() noexcept {
     machine::keep_overflow_reports_across_fork();
     machine::keep_stacks_across_fork();
     keep_names_across_fork();
+    keep_regions_across_fork();
     keep_frames_across_fork();
     return true;
   }();
@@ -172,6 +173,7 @@ void RuntimeCore::start_workers() {
     surroundings_.slice = std::max<Nanos>(options_.slice.count(), Monitor::kSliceMin);
     for (unsigned i = 0; i < count; ++i) seats_.push_back(acquire_seat(*hub_, i));
     settle_clusters();
+    surroundings_.alike = !clusters_.several();
     for (unsigned i = 0; i < count; ++i) {
       workers_.push_back(
           std::make_unique<Worker>(*this, *seats_[i], *hub_, surroundings_, plan_worker(i)));

@@ -37,7 +37,14 @@ void Steering::begin(const policy::MachineView& machine, const policy::ProfileSe
   }
   looked_at_ = machine::now();
   next_ = looked_at_ + policy::kLeastStep;
-  controller_.emplace(machine, profile, looked_at_);
+  controller_.emplace(machine, profile, looked_at_ - policy::kLeastStep);
+  // So that nothing prefers a cluster that is not there for us.
+  controller_->step({.now = looked_at_,
+                     .utilisation = utilisation_,
+                     .latency_us = latency_,
+                     .health = health_,
+                     .demand = {},
+                     .energy = policy::EnergyUse::bad_model});
   clusters_ = &clusters;
   seats_ = std::move(seats);
   hand_on();
@@ -77,10 +84,23 @@ Nanos Steering::step(Nanos now) noexcept {
     }
   }
   const policy::ControllerChanges changes = controller_->step(seen);
-  if (changes.any()) hand_on();
+  if (changes.any()) {
+    hand_on();
+    call_sleepers();
+  }
   next_ = changes.next;
   steps_.store(steps_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return next_;
+}
+
+/// Whoever went to sleep by the old words may be of help by the new ones.
+void Steering::call_sleepers() noexcept {
+  for (Seat* seat : seats_) {
+    if ((seat->classes.load(std::memory_order_seq_cst) & Port::kClasses) == 0) continue;  // M9
+    if (Hub* hub = seat->hub.load(std::memory_order_acquire)) {                           // M10
+      call_helper(*hub, seat->index.load(std::memory_order_relaxed));
+    }
+  }
 }
 
 void Steering::hand_on() noexcept {

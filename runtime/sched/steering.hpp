@@ -36,6 +36,7 @@ class Steering {
  private:
   void note_utilisation(Nanos now) noexcept;
   void hand_on() noexcept;
+  void call_sleepers() noexcept;
 
   std::optional<policy::Controller> controller_;
   Clusters* clusters_ = nullptr;

@@ -86,6 +86,8 @@ bool Worker::look_after_others(Nanos now) noexcept {
   }
   bool more = false;
   const bool found = raid(true, more);
+  // What we may not take keeps others waiting, too, and they rely on us.
+  if (!found && core_.clusters().several()) call_for_others(true);
   // What is left for others: the end of the watch calls somebody.
   note_epochs();
   if (!found && ++quiet_looks_ == kAlertLooks) {

@@ -44,6 +44,7 @@ bool Worker::run() noexcept {
   begin_regions(seat_.own_region, core_.async_signal());
   runtime_.take_charge(0);
   last_look_ = machine::now();
+  seat_.looked_at.store(last_look_, std::memory_order_relaxed);
   return drive();
 }
 
@@ -201,6 +202,7 @@ void Worker::rest() noexcept {
 
     now = last_look_ = machine::now();
     note_rest(now - slept_from);
+    seat_.looked_at.store(now, std::memory_order_relaxed);  // a sleep is no long poll
     Counters& counters = runtime_.counters();
     if (wakeup.slept) bump(counters.parks);
     if (wakeup.token != Seat::kAsleep) bump(counters.unparks);
@@ -214,7 +216,9 @@ void Worker::rest() noexcept {
             look_after_others(now) || own_work_visible();
   }
   core_.worker_woke();
-  if (end_watch() && (runtime_.ready_estimate() > 1 || others_have_work())) {
+  const bool watched = end_watch();
+  if (watched && core_.clusters().several()) call_for_others(false);
+  if (watched && (runtime_.ready_estimate() > 1 || others_have_work())) {
     help_wanted(seat_, runtime_.ready_estimate());  // a successor
   }
 }

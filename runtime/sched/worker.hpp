@@ -112,6 +112,7 @@ class Worker {
   void rest() noexcept;
   void note_rest(Nanos slept) noexcept;
   bool others_have_work() noexcept;
+  void call_for_others(bool stuck) noexcept;
   bool all_others_sleep() const noexcept;
   bool all_sleep() const noexcept;
   bool begin_watch() noexcept;

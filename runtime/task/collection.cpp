@@ -222,7 +222,8 @@ bool TaskCollection::has_ready() const noexcept {
   const unsigned segments = segment_count();
   for (unsigned s = 0; s < segments; ++s) {
     const Segment& segment = *segment_at(s);
-    if (any_page(segment, segment.ready.load(std::memory_order_relaxed),
+    // Acquire. Pairs: furnish, by way of whoever raised the bit. Publishes: the group.
+    if (any_page(segment, segment.ready.load(std::memory_order_acquire),  // M20
                  [](Word ready) { return ready != 0; })) {
       return true;
     }
@@ -237,7 +238,8 @@ unsigned TaskCollection::count_stealable(unsigned most) const noexcept {
   for (unsigned s = 0; s < segments && found < most; ++s) {
     const Segment& segment = *segment_at(s);
     const Word pinned = segment.of_role[kPinned].load(std::memory_order_acquire);  // M20
-    any_page(segment, segment.ready.load(std::memory_order_relaxed) & ~pinned, [&](Word ready) {
+    const Word flagged = segment.ready.load(std::memory_order_acquire) & ~pinned;  // M20, as above
+    any_page(segment, flagged, [&](Word ready) {
       found += core::count(ready);
       return found >= most;
     });

@@ -232,6 +232,13 @@ def unranked():
                    kinds=[((0, 1), 234, {}), ((2, 3), 234, {}), ((4, 5), 234, {})])
 
 
+def split_core():
+    """Two cores whose two threads are said to be of different kinds: nobody builds that."""
+    return Machine([package(cache(3, 16 * MIB, core(0, 1), core(2, 3)))],
+                   kinds=[((1, 3), 0, {"LinuxCapacity": 400}),
+                          ((0, 2), 1, {"LinuxCapacity": 1024})])
+
+
 def offline():
     """CPUs 0, 3 and 6 of 8 are switched off; the first node's number is 2."""
     return Machine(
@@ -275,7 +282,7 @@ FIXTURES = {
     "three-types": three_types(), "interleaved": interleaved(), "2x20x2": two_sockets(),
     "24-caches-of-8": many_caches(), "1-big-4-little": one_big(),
     "capacity-jitter": jitter(True), "capacity-jitter-no-model": jitter(False),
-    "unranked": unranked(), "offline": offline(), "sparse": sparse(), "cgroup": cgroup(),
+    "unranked": unranked(), "split-core": split_core(), "offline": offline(), "sparse": sparse(), "cgroup": cgroup(),
     "ring-of-4-nodes": ring(), "irregular-caches": irregular(), "1-processor": single(),
 }
 

@@ -48,6 +48,9 @@ class Quiet {
     settle();
     return rt_.spawn(how, std::forward<F>(body)).join();
   }
+  auto spawn(const spawn_options& how, auto&& body) {
+    return rt_.spawn(how, std::forward<decltype(body)>(body));
+  }
   void settle() {
     eventually("every worker sleeps", [&] { return core_->hub().sleepers == rt_.workers(); });
   }
@@ -263,6 +266,59 @@ TEST_CASE("fewer or more workers than cores are settled, too") {
     }
     for (int i = 0; i < 100; ++i) CHECK(tasks[static_cast<std::size_t>(i)].join() == i);
   }
+}
+
+TEST_CASE("more important work interrupts a busy core though one of the wrong kind sleeps") {
+  runtime_options options = on("1P+1E");
+  options.preemption = preemption_mode::automatic;
+  options.slice = std::chrono::hours(1);
+  options.handoff_after = std::chrono::hours(1);
+  Quiet quiet(options);
+  quiet.run({.qos = qos::background}, [] {
+    std::atomic<bool> begun{false};
+    // The fast core may take utility work from an overloaded cluster only, which this is not.
+    auto child = spawn({.qos = qos::utility}, [&] { begun = true; });
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!begun && std::chrono::steady_clock::now() < limit) preempt_point();
+    CHECK(begun);
+  });
+}
+
+TEST_CASE("a lone task behind a long one finds a core of its kind, whoever watches") {
+  runtime_options options = on("1P+2E");
+  options.preemption = preemption_mode::off;
+  Quiet quiet(options);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<bool> go{false};
+    std::atomic<bool> begun{false};
+    auto busy = quiet.spawn({.qos = qos::background}, [&] {
+      eventually("it is told to go on", [&] { return go.load(); });
+      auto child = spawn({}, [&] { begun = true; });  // of its own class
+      const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+      while (!begun && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+    });
+    quiet.spawn({}, [] {}).join();  // the fast core has something to do, rests and watches
+    go = true;
+    busy.join();
+    CHECK(begun);
+  }
+}
+
+TEST_CASE("a machine that contradicts itself is taken as one of like cores") {
+  runtime_options options;
+  options.topology = topology::from_xml(PACELINE_SOURCE_ROOT "/tests/topology/split-core.xml");
+  runtime rt(options);
+  REQUIRE(rt.workers() == 4);
+  std::atomic<unsigned> ran{0};
+  for (std::size_t worker = 0; worker < rt.workers(); ++worker) {
+    for (unsigned q = 0; q < qos_count; ++q) {
+      rt.spawn({.core = worker}, [&]() -> task<> {
+          co_await spawn({.qos = static_cast<qos>(q)}, [&] { ++ran; });
+        }).join();
+    }
+  }
+  CHECK(ran == rt.workers() * qos_count);
+  CHECK(rt.stats().total.sent_abroad == 0);
 }
 
 TEST_CASE("the controller looks while there is work, and not at all where cores are alike") {

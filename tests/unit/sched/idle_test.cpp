@@ -213,6 +213,45 @@ TEST_CASE("work behind a running task calls a helper when it is worth a wake") {
   REQUIRE(house.wake_up(1) == Seat::kAsleep);
 }
 
+TEST_CASE("tiny tasks call a core of their kind, unless they are bound to where they are") {
+  House house(2);
+  Seat& busy = house.seat(0);
+  busy.native = 0;  // nothing belongs here
+  busy.poll_ns = 100;
+  house.hub().watcher = Hub::watched_by(1);
+  house.sleep(1);
+  Slot* pinned = busy.collections[3].allocate_shared(Role::pinned);
+  REQUIRE(pinned != nullptr);
+  notify(*pinned);
+  help_wanted(busy, 2);
+  REQUIRE(house.seat(1).park == Seat::kAsleep);
+  Slot* free = busy.collections[3].allocate_shared(Role::shared);
+  REQUIRE(free != nullptr);
+  notify(*free);
+  help_wanted(busy, 2);
+  REQUIRE(house.wake_up(1) == Seat::kCalled);
+  end_search(house.hub());
+  house.hub().watcher = Hub::kNobody;
+  TaskCollection::release(*pinned, false);
+  TaskCollection::release(*free, false);
+}
+
+TEST_CASE("one of the same kind is called for what another kind may take only in part") {
+  House house(3);
+  house.seat(1).rank = 1;
+  house.seat(1).takes = 0xff;  // something of everybody
+  house.sleep(1);
+  REQUIRE_FALSE(call_helper(house.hub(), 0, Helpers::of_its_kind));
+  REQUIRE(house.hub().searching == 0);
+  house.sleep(2);
+  REQUIRE(call_helper(house.hub(), 0, Helpers::of_its_kind));
+  REQUIRE(house.wake_up(2) == Seat::kCalled);
+  end_search(house.hub());
+  REQUIRE(house.wake_up(1) == Seat::kAsleep);
+  house.seat(1).rank = 0;
+  house.seat(1).takes = Seat::kEverything;
+}
+
 TEST_CASE("what was sent and not yet seen counts as waiting") {
   House house(2);
   house.sleep(1);
