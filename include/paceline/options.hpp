@@ -16,6 +16,7 @@
 #include <paceline/detail/stop_token_option.hpp>
 #include <paceline/qos.hpp>
 #include <paceline/stall.hpp>
+#include <paceline/task_group.hpp>
 #include <paceline/topology.hpp>
 
 namespace paceline {
@@ -146,6 +147,11 @@ struct spawn_options {
 
   /// Name for dumps, logs and reports, up to 255 bytes; copied when the task is spawned.
   std::string_view name = {};
+
+  /// The activity the task serves. Default: that of the spawning task, if it has one and spawns on
+  /// its own runtime, else none. A group that has tasks of another runtime: std::logic_error; more
+  /// than 63 groups with tasks or handles in one runtime: std::length_error.
+  detail::GroupOption group = {};
 
   /// The cores whose workers may run this task, by worker index. The least loaded of them is chosen
   /// when the task is spawned and runs every poll of it, as if it were `core`. Cores without a

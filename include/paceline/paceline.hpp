@@ -15,6 +15,7 @@
 #include <paceline/stall.hpp>
 #include <paceline/stats.hpp>
 #include <paceline/task.hpp>
+#include <paceline/task_group.hpp>
 #include <paceline/this_task.hpp>
 #include <paceline/time.hpp>
 #include <paceline/topology.hpp>

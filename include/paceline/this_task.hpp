@@ -38,6 +38,8 @@ task_id id();
 /// The name given at spawn, or empty. Valid until the task ends.
 std::string_view name();
 paceline::qos qos();
+/// The name of the task's group, or empty. Valid until the task ends.
+std::string_view group();
 /// Index of the worker that runs this poll, 0..workers-1. May differ after every suspension.
 std::size_t worker();
 /// A token that is stopped when the task is asked to stop, for libraries that take one. The first

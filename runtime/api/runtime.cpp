@@ -48,7 +48,7 @@ void runtime::dump_tasks(std::ostream& out) const {
   const core::Holders holders = core::find_holders(*core_);
   core::machine::Symbols symbols;
   std::size_t live = 0;
-  core_->each_live_slot([&](core::Slot& slot, unsigned qos_class, unsigned home) {
+  core_->each_live_slot([&](core::Slot& slot, const core::TaskCollection& of, unsigned home) {
     if (slot.frame.load(std::memory_order_relaxed) == nullptr) return;  // an executor's
     // Taking a suspended task for a moment makes its fields ours to read, and keeps a stack that
     // waits with it where it is; a wake that comes in between is kept by the state word like any
@@ -79,10 +79,12 @@ void runtime::dump_tasks(std::ostream& out) const {
       state = "detached";
     }
     const core::TaskName* name = slot.name.load(std::memory_order_seq_cst);  // M23
-    out << fmt::format("task {:>6}  {:<9}  {:<16}  worker {:>3}  {:<20}{}{}{}\n", id, state,
-                       to_string(static_cast<qos>(qos_class)), home,
+    const unsigned group = of.task_group();
+    out << fmt::format("task {:>6}  {:<9}  {:<16}  worker {:>3}  {:<20}{}{}{}{}{}\n", id, state,
+                       to_string(static_cast<qos>(of.class_index())), home,
                        name == nullptr ? "" : name->text, *waits_for == 0 ? "" : " in ", waits_for,
-                       on_stack)
+                       on_stack, group == 0 ? "" : ", group ",
+                       group == 0 ? std::string() : core_->groups().name_of(group))
         << symbols.lines(stack, "        ");
     ++live;
   });

@@ -43,6 +43,37 @@ unsigned class_for(const std::optional<qos>& asked, const ExecutorRuntime* runti
   return static_cast<unsigned>(qos::standard);
 }
 
+/// Where a task belongs on whatever worker it comes to: its class, and its task group's index.
+struct Belonging {
+  unsigned qos_class = 0;
+  unsigned group = 0;
+};
+
+Belonging belonging_of(const Slot& slot) noexcept {
+  const TaskCollection& collection = *Group::of(slot).home().collection;
+  return {collection.class_index(), collection.task_group()};
+}
+
+/// The group of a task: the one that was asked for, else that of the task that spawns it.
+unsigned group_for(const spawn_options* options, const ExecutorRuntime* runtime,
+                   RuntimeCore& core) {
+  if (options != nullptr && options->group.get() != nullptr) {
+    return core.index_of(*options->group.get());
+  }
+  const bool child =
+      runtime != nullptr && runtime->current() != nullptr && &runtime->worker().core() == &core;
+  return child ? task_group_of(*runtime->current()) : 0;
+}
+
+/// Throws std::bad_alloc.
+TaskCollection& collection_for(Seat& seat, Belonging where) {
+  if (where.group == 0) [[likely]]
+    return seat.collections[where.qos_class];
+  Lane* lane = lane_at(seat, where.group);
+  if (lane == nullptr) throw std::bad_alloc();
+  return lane->collections[where.qos_class];
+}
+
 /// The nice value of a task that asks for none: that of the task that spawns it.
 int nice_of_spawner(const ExecutorRuntime* runtime) noexcept {
   if (runtime == nullptr || runtime->current() == nullptr) return 0;
@@ -121,13 +152,13 @@ std::uint64_t id_at(const RuntimeCore& core, std::uint64_t sequence, std::size_t
 
 /// Starts a root on the worker that spawns it.
 std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBase& promise,
-                         std::coroutine_handle<> frame, unsigned qos_class, Seat* elsewhere,
+                         std::coroutine_handle<> frame, Belonging where, Seat* elsewhere,
                          Role role) {
-  TaskCollection& collection =
-      (elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port()))
-          .collections[qos_class];
+  Seat& seat = elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port());
+  TaskCollection& collection = collection_for(seat, where);
   Slot* slot = elsewhere != nullptr ? collection.allocate_shared(role) : collection.allocate_home();
   if (slot == nullptr) throw std::bad_alloc();
+  count_in(collection);
   Counters& counters = runtime.counters();
   const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
   const std::uint64_t id = id_at(core, sequence, runtime.worker().index() + 1);
@@ -145,14 +176,18 @@ std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBas
 }
 
 std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
-                                 std::coroutine_handle<> frame, unsigned qos_class,
+                                 std::coroutine_handle<> frame, Belonging where,
                                  const std::optional<std::size_t>& asked) {
   const std::uint64_t id = id_at(core, core.admit_from_outside("spawn"), 0);
-  Seat& seat = core.place(asked, qos_class);
-  Slot* slot = seat.collections[qos_class].allocate_shared(asked ? Role::pinned : Role::shared);
-  if (slot == nullptr) {
+  Slot* slot = nullptr;
+  try {
+    TaskCollection& collection = collection_for(core.place(asked, where.qos_class), where);
+    slot = collection.allocate_shared(asked ? Role::pinned : Role::shared);
+    if (slot == nullptr) throw std::bad_alloc();
+    count_in(collection);
+  } catch (...) {
     core.forget_from_outside();
-    throw std::bad_alloc();
+    throw;
   }
   move_in(*slot, promise, frame, id);
   probe(Site::spawn_before_admit);
@@ -219,9 +254,9 @@ std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
   if (target.stopping()) throw_stopped();
   promise.runtime_id.store(target.id(), std::memory_order_relaxed);
   core::attach_nice(promise, core::nice_of_spawner(runtime.get()));
-  const unsigned qos_class = core::class_of(*runtime->current());
-  return core::spawn_here(*runtime, target, promise, frame, qos_class,
-                          core::spill_to(*runtime, target, qos_class), Role::shared);
+  const core::Belonging where = core::belonging_of(*runtime->current());
+  return core::spawn_here(*runtime, target, promise, frame, where,
+                          core::spill_to(*runtime, target, where.qos_class), Role::shared);
 }
 
 std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
@@ -245,17 +280,18 @@ std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::corouti
   // A thread that has lost its worker spawns like one from outside.
   const bool inside = runtime && !runtime->apart() && &runtime->worker().core() == target;
   if (inside && target->stopping()) throw_stopped();
+  const core::Belonging where{qos_class, core::group_for(options, runtime.get(), *target)};
   promise.runtime_id.store(target->id(), std::memory_order_relaxed);
   if (options != nullptr) core::attach_extras(promise, *options);
   core::attach_nice(promise, options != nullptr && options->nice
                                  ? *options->nice
                                  : core::nice_of_spawner(runtime.get()));
-  if (!inside) return core::spawn_from_outside(*target, promise, frame, qos_class, asked);
+  if (!inside) return core::spawn_from_outside(*target, promise, frame, where, asked);
   if (!asked) {
     Seat* elsewhere = core::spill_to(*runtime, *target, qos_class);
-    return core::spawn_here(*runtime, *target, promise, frame, qos_class, elsewhere, Role::shared);
+    return core::spawn_here(*runtime, *target, promise, frame, where, elsewhere, Role::shared);
   }
-  return core::spawn_here(*runtime, *target, promise, frame, qos_class,
+  return core::spawn_here(*runtime, *target, promise, frame, where,
                           &target->place(asked, qos_class), Role::pinned);
 }
 
@@ -287,18 +323,20 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
   for (std::size_t i = 0; i < group.count; ++i) {
     core::attach_nice(*group.children[i], core::nice_of_spawner(&runtime));
   }
-  const unsigned own_class = core::class_of(*runtime.current());
   const unsigned own_rank = core::rank_of(*runtime.current());
-  core::TaskCollection& collection = runtime.worker().seat().collections[own_class];
+  const core::Belonging own = core::belonging_of(*runtime.current());
+  core::TaskCollection& collection = core::collection_for(runtime.worker().seat(), own);
   for (std::size_t i = 0; i < group.count; ++i) {
     Slot* slot = apart ? collection.allocate_shared(Role::shared) : collection.allocate_home();
     if (slot == nullptr) {
       while (i-- > 0) {
+        core::count_out(Slot::of({group.children[i]->self.load()}));
         core::TaskCollection::release(Slot::of({group.children[i]->self.load()}), !apart);
         group.children[i]->self.store(0);
       }
       throw std::bad_alloc();
     }
+    core::count_in(collection);
     group.children[i]->self.store(slot->ref().bits, std::memory_order_relaxed);
   }
   suspend_regardless(group, parent);
@@ -319,7 +357,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
                      std::memory_order_relaxed);
     core::move_in(slot, child, frames[i],
                   core::id_at(target, sequence, apart ? 0 : runtime.worker().index() + 1));
-    if (own_rank < own_class) core::lend(child, own_rank, core::Lender::joiner);
+    if (own_rank < own.qos_class) core::lend(child, own_rank, core::Lender::joiner);
   }
   // Published in a second round: the first child may run and fail on another worker at once, and
   // then asks its siblings, whose promises must be complete, to stop.
@@ -431,25 +469,27 @@ void this_task::set_qos(paceline::qos q) {
   const core::Entry runtime("this_task::set_qos");
   const unsigned qos_class = core::class_for(q, nullptr);
   core::Slot& current = *runtime->current();
-  if (core::class_of(current) == qos_class) return;
-  core::Seat& seat = runtime->worker().seat();
-  core::TaskCollection& collection = seat.collections[qos_class];
+  const core::Belonging before = core::belonging_of(current);
+  if (before.qos_class == qos_class) return;
+  core::RuntimeCore& owner = runtime->worker().core();
+  core::Seat* seat = &runtime->worker().seat();
+  const bool pinned = core::Group::of(current).role == core::Role::pinned;
+  // It moves house to the kind of core where it belongs now, and goes there with its next
+  // suspension.
+  const bool goes_abroad =
+      !pinned && (seat->native.load(std::memory_order_relaxed) & core::bit(qos_class)) == 0;
+  if (goes_abroad) seat = &owner.emptiest_for(qos_class);
+  core::TaskCollection& collection = core::collection_for(*seat, {qos_class, before.group});
   core::Slot* slot = nullptr;
-  bool goes_abroad = false;
-  if (core::Group::of(current).role == core::Role::pinned) {
+  if (pinned) {
     slot = collection.allocate_shared(core::Role::pinned);
-  } else if ((seat.native.load(std::memory_order_relaxed) & core::bit(qos_class)) == 0) {
-    // It moves house to the kind of core where it belongs now, and goes there with its next
-    // suspension.
-    core::Seat& abroad = runtime->worker().core().emptiest_for(qos_class);
-    slot = abroad.collections[qos_class].allocate_shared(core::Role::shared);
-    goes_abroad = true;
-  } else if (runtime->apart()) {
+  } else if (goes_abroad || runtime->apart()) {
     slot = collection.allocate_shared(core::Role::shared);
   } else {
     slot = collection.allocate_home();
   }
   if (slot == nullptr) throw std::bad_alloc();
+  core::count_in(collection);
   detail::move_current(*runtime, *slot, true);
   runtime->note_current_class();
   if (goes_abroad) runtime->current_goes_home();

@@ -39,6 +39,13 @@ paceline::qos qos() {
   return static_cast<paceline::qos>(core::Group::of(slot).home().collection->class_index());
 }
 
+std::string_view group() {
+  const core::Entry runtime("this_task::group");
+  const unsigned group = core::task_group_of(*runtime->current());
+  if (group == 0) return {};
+  return runtime->worker().core().groups().at(group).name;
+}
+
 std::size_t worker() {
   const core::Entry runtime("this_task::worker");
   return runtime->worker().index();

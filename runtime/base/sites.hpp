@@ -34,6 +34,7 @@ enum class Mutant : std::uint8_t {
   no_rearm_on_release,        // a wake during a run is forgotten
   clear_after_run,            // the bit is cleared after the poll instead of before
   no_summary_recheck,         // a summary bit is lowered without looking at the leaf again
+  no_group_recheck,           // a class is lowered without looking at its task groups again
   summary_only_if_word_zero,  // the summary is raised only by the first bit of a leaf
   no_park_recheck,            // the worker sleeps without looking again
   trust_late_wake,            // a claimed bit is believed without asking the suspension

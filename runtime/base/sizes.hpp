@@ -14,6 +14,7 @@ inline constexpr unsigned kPageSlots = 64;       // slots per page, bits per not
 inline constexpr unsigned kGroupPages = 64;      // pages per group, first summary level
 inline constexpr unsigned kSegmentGroups = 64;   // groups per segment, second summary level
 inline constexpr unsigned kSegments = 64;        // segments per collection: 16.7 million tasks
+inline constexpr unsigned kTaskGroups = 64;      // of a runtime at a time, those without included
 inline constexpr unsigned kGenerationBits = 56;  // of the state word
 
 #ifdef PACELINE_INFINITE_PARKS

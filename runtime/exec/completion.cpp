@@ -8,6 +8,7 @@
 #include "exec/loan.hpp"
 #include "exec/names.hpp"
 #include "machine/machine.hpp"
+#include "task/lane.hpp"
 #include "trace/log.hpp"
 
 namespace paceline::core {
@@ -86,6 +87,7 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
   if (slot.name.load(std::memory_order_relaxed) != nullptr) {
     slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name, M23
   }
+  count_out(slot);
   if (slot.state.vacate()) runtime.give_back(slot);
 }
 

@@ -233,6 +233,7 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
     show_parked(executor);
     notify_home(*executor.slot);
     weak_classes_ |= bit(executor.share_class);
+    weak_groups_[executor.share_class] |= bit(executor.share_group);
     became_ready();
     return;
   }
@@ -268,7 +269,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   runtime.unlist_parked(executor);
   if (executor.standing == Standing::waiting) {
     executor.task->resume = executor.inner;
-    runtime.turns_.woke(executor.share_class, executor.share);
+    runtime.turns_of(executor.share_group).woke(executor.share_class, executor.share);
   }
   executor.gate.ready.store(0, std::memory_order_relaxed);
   executor.slot->waiting = &executor.gate;

@@ -90,6 +90,7 @@ class Executor {
   // While it is weak.
   policy::Share share;
   unsigned share_class = 0;
+  unsigned share_group = 0;     // its task's
   std::uint64_t parked_at = 0;  // in the order of parking on one worker
 
   // The poll it was parked in.

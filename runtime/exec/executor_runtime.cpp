@@ -47,8 +47,12 @@ ExecutorRuntime::ExecutorRuntime(Port& port, Worker& worker, const Surroundings&
 ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   budget_ = budget;
   drained_ = weak_next_ = false;
+  if (group_book_ != nullptr) [[unlikely]]
+    open_group_bill();
   if ((port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) != 0) [[unlikely]]
     take_turns();
+  if (group_book_ != nullptr) [[unlikely]]
+    forget_groups_gone();
   for (;;) {
     Executor& entered = *strong_;
     running_ = &entered;
@@ -66,7 +70,10 @@ ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   if (spare_count_ > kSparesMax) trim_spares(kSparesMax);
   flush_freed();
   const bool weak_left = (port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) != 0;
-  return drained_ && !weak_left ? Step::drained : Step::more;
+  const bool all_rest = drained_ && !weak_left;
+  if (group_book_ != nullptr) [[unlikely]]
+    close_group_bill(all_rest);
+  return all_rest ? Step::drained : Step::more;
 }
 
 /// The class whose turn it is. `ready` may have classes that only seem ready.
@@ -78,7 +85,9 @@ unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
   chosen_among_ = ready;
   // One class alone stays chosen without a look at the clock until another one is ready.
   chosen_polls_ = without_lowest(ready) == 0 && class_turns_.only(seen) ? ~0u : kPollsPerChoice - 1;
-  return chosen_ = fixed_watch_.meant(answer, buckets, now);
+  chosen_ = fixed_watch_.meant(answer, buckets, now);
+  if (group_book_ != nullptr && chosen_ != served_class_) serve_class(chosen_, now);
+  return chosen_;
 }
 
 inline Slot* ExecutorRuntime::pick() noexcept {
@@ -105,7 +114,11 @@ inline Slot* ExecutorRuntime::pick() noexcept {
       continue;
     }
     unsigned arrived = 0;
-    if (Slot* slot = sweeps_[chosen].next(arrived)) {
+    // Relaxed: a group that is missed here keeps its class raised.
+    Slot* slot = port_.task_groups[chosen].load(std::memory_order_relaxed) == 0
+                     ? sweeps_[chosen].next(arrived)
+                     : pick_in_groups(chosen, arrived);
+    if (slot != nullptr) {
       if (chosen != port_.run_class.load(std::memory_order_relaxed)) note_class(chosen);
       if (arrived != 0) {
         // Whoever sent them may have found no helper that could run beside it; we ask again.
@@ -114,7 +127,8 @@ inline Slot* ExecutorRuntime::pick() noexcept {
       }
       return slot;
     }
-    // The sweep found nothing and lowered the class's bit; look again.
+    if (weak_next_) return nullptr;
+    // The sweep found nothing and lowered its bit in the port; look again.
   }
 }
 
@@ -221,6 +235,7 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
     if (runtime.ready_ > 0) --runtime.ready_;
     poll(self, *std::exchange(runtime.turn_, nullptr));
     if (self.weak) return;
+    runtime.end_group_turn();
   }
   while (runtime.budget_ > 0) {
     --runtime.budget_;

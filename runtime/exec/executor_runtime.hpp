@@ -10,6 +10,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <paceline/detail/promise.hpp>
@@ -18,6 +19,7 @@
 
 #include "base/atomic.hpp"
 #include "exec/executor.hpp"
+#include "exec/group_book.hpp"
 #include "exec/hold.hpp"
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
@@ -48,6 +50,8 @@ struct Surroundings {
   bool (*foreign_waits)(Worker& worker) noexcept = nullptr;
   /// Somebody should ask the poll that runs again, soon. May be null.
   void (*ask_again)(Port& port) noexcept = nullptr;
+  /// How task groups are to be treated: a TaskGroupWishes word for each. Null: like any other.
+  const Atomic<std::uint64_t>* group_wishes = nullptr;
   bool apart = false;  // see ExecutorRuntime::apart
   /// Any worker may take whatever waits at another one, if it is not pinned.
   bool alike = true;
@@ -229,6 +233,8 @@ class ExecutorRuntime {
   /// thieves could hand it to and fro for ever.
   void poll_first(Slot& slot) noexcept { first_ = &slot; }
   bool has_first() const noexcept { return first_ != nullptr; }
+  /// As if there were no memory for what task groups need: for tests.
+  void do_without_group_book() noexcept { no_group_book_ = true; }
   bool stop_requested(const detail::PromiseBase& root) const noexcept {
     return (root.stop.load(std::memory_order_seq_cst) & 1) != 0 ||   // M16
            surroundings_.stopping->load(std::memory_order_seq_cst);  // M17
@@ -301,7 +307,8 @@ class ExecutorRuntime {
   // turn.cpp
   void take_turns() noexcept;
   bool goes_on(unsigned own, bool strong_is_ready) noexcept;
-  Word weak_ready() const noexcept;
+  Word weak_ready() noexcept;
+  Executor* least_served(unsigned own_class, unsigned group) const noexcept;
   bool should_give_way(unsigned own, bool slice_is_over) noexcept;
   Nanos charge_strong() noexcept;
   void charge(Executor& weak, const Slot& task) noexcept;
@@ -310,6 +317,27 @@ class ExecutorRuntime {
   void moves_share(Executor& weak, ExecutorRuntime& refuge) noexcept;
   [[gnu::noinline]] unsigned choose_class(Word ready) noexcept;
   Word tasks_ready() noexcept;
+
+  // group_turn.cpp
+  GroupBook* group_book() noexcept;
+  policy::Turns& turns_of(unsigned group) noexcept;
+  void bill_group(Nanos now) noexcept;
+  void serve_class(unsigned own_class, Nanos now) noexcept;
+  void end_group_turn() noexcept;
+  void open_group_bill() noexcept;
+  void forget_groups_gone() noexcept;
+  void close_group_bill(bool all_rest) noexcept;
+  Word groups_ready(unsigned own_class) const noexcept;
+  bool group_ready(unsigned own_class, unsigned group) const noexcept;
+  unsigned choose_group(unsigned own_class, Word ready) noexcept;
+  bool group_goes_on(unsigned own_class, unsigned group) noexcept;
+  [[gnu::noinline]] Slot* pick_in_groups(unsigned own_class, unsigned& arrived) noexcept;
+  /// Is anything of a task group ready in the class?
+  bool has_groups(unsigned own_class) const noexcept {
+    return ((port_.task_groups[own_class].load(std::memory_order_relaxed) |
+             weak_groups_[own_class]) &
+            ~bit(0)) != 0;
+  }
 
   void set_current(Slot* slot) noexcept {
     current_.set(slot);
@@ -373,7 +401,18 @@ class ExecutorRuntime {
   unsigned chosen_ = 0;
   unsigned chosen_polls_ = 0;
 
-  std::array<Sweep, qos_count> sweeps_;
+  // Which task group, while several have tasks ready; and who is billed for what runs.
+  std::array<Word, qos_count> weak_groups_{};  // of those in weak_classes_
+  Word chosen_among_groups_ = 0;
+  unsigned served_class_ = 0;
+  unsigned served_group_ = 0;
+  unsigned group_polls_ = 0;
+  bool group_bill_open_ = false;
+  bool no_group_book_ = false;
+  Nanos group_since_ = 0;  // up to here everybody has been billed
+  std::unique_ptr<GroupBook> group_book_;
+
+  std::array<Sweep, qos_count> sweeps_;  // of tasks without a group
   Loot loot_;
   Counters counters_;
 };

@@ -39,12 +39,16 @@ Executor* parked_in(const Slot& slot) noexcept {
 }  // namespace
 
 /// The classes of weak executors that wait for their turn.
-Word ExecutorRuntime::weak_ready() const noexcept {
+Word ExecutorRuntime::weak_ready() noexcept {
   Word classes = 0;
+  weak_groups_ = {};
   if ((port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) == 0) return 0;
   each_ready(port_.weak(), [&](const Slot& slot) {
     const Executor* executor = parked_in(slot);
-    if (executor != nullptr) classes |= bit(rank_of(*executor->task));
+    if (executor == nullptr) return;
+    const unsigned own = rank_of(*executor->task);
+    classes |= bit(own);
+    weak_groups_[own] |= bit(task_group_of(*executor->task));
   });
   return classes;
 }
@@ -53,7 +57,7 @@ Word ExecutorRuntime::weak_ready() const noexcept {
 Word ExecutorRuntime::tasks_ready() noexcept {
   Word ready = port_.classes.load(std::memory_order_relaxed) & Port::kClasses;
   for (Word left = ready; left != 0; left = without_lowest(left)) {
-    if (!port_.collections[lowest(left)].has_ready()) ready &= ~bit(lowest(left));
+    if (!has_ready(port_, lowest(left))) ready &= ~bit(lowest(left));
   }
   return ready;
 }
@@ -70,9 +74,17 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over) noexcept
     if (class_turns_.pick(seen, now).bucket != current) return true;
   }
   if (!slice_is_over) return false;
+  bool tasks_wait = (ready & bit(own)) != 0;
+  bool others_wait = (all & bit(own)) != 0;
+  const unsigned group = task_group_of(*current());
+  if (group != 0 || has_groups(own)) [[unlikely]] {
+    if (!group_goes_on(own, group)) return true;
+    tasks_wait = group_ready(own, group);
+    others_wait = tasks_wait || (weak_groups_[own] & bit(group)) != 0;
+  }
   const bool strong_is_ready =
-      (ready & bit(own)) != 0 || !loot_.empty() || surroundings_.foreign_waits(*worker_);
-  if (!strong_is_ready && (all & bit(own)) == 0) return false;
+      tasks_wait || !loot_.empty() || surroundings_.foreign_waits(*worker_);
+  if (!strong_is_ready && !others_wait) return false;
   return !running_->weak || !goes_on(own, strong_is_ready);
 }
 
@@ -80,20 +92,7 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over) noexcept
 void ExecutorRuntime::take_turns() noexcept {
   if (turn_ != nullptr) return;
   charge_strong();
-  std::array<Executor*, qos_count> best{};
-  Word weak = 0;
-  each_ready(port_.weak(), [&](Slot& slot) {
-    Executor* executor = parked_in(slot);
-    if (executor == nullptr) return;
-    const unsigned own = rank_of(*executor->task);
-    Executor*& first = best[own];
-    if (first == nullptr || executor->share.had < first->share.had ||
-        (executor->share.had == first->share.had && executor->parked_at < first->parked_at)) {
-      first = executor;
-    }
-    weak |= bit(own);
-  });
-  weak_classes_ = weak;
+  const Word weak = weak_classes_ = weak_ready();
   if (weak == 0) {
     // What is left of slots that serve nobody any more; with the last one the summary is lowered.
     unsigned arrived = 0;
@@ -102,29 +101,58 @@ void ExecutorRuntime::take_turns() noexcept {
   }
   const Word ready = tasks_ready();
   const unsigned chosen = choose_class(ready | weak);
-  Executor* executor = best[chosen];
+  bool tasks_wait = (ready & bit(chosen)) != 0;
+  unsigned group = 0;
+  if (has_groups(chosen)) [[unlikely]] {
+    group = choose_group(chosen, groups_ready(chosen));
+    chosen_among_groups_ = port_.task_groups[chosen].load(std::memory_order_relaxed);
+    tasks_wait = group_ready(chosen, group);
+  }
+  Executor* executor = least_served(chosen, group);
   if (executor == nullptr) return;
-  const bool strong_is_ready = (ready & bit(chosen)) != 0 || !loot_.empty();
-  if (strong_is_ready && turns_.strong_before(chosen, executor->share)) return;
-  turns_.chosen(chosen, executor->share);
+  policy::Turns& turns = turns_of(group);
+  const bool strong_is_ready = tasks_wait || !loot_.empty();
+  if (strong_is_ready && turns.strong_before(chosen, executor->share)) return;
+  turns.chosen(chosen, executor->share);
   Slot& slot = *executor->slot;
-  Group& group = Group::of(slot);
-  group.pages[group.page_index(slot)].take_this(group.bit_index(slot));
+  Group& home = Group::of(slot);
+  home.pages[home.page_index(slot)].take_this(home.bit_index(slot));
   turn_ = &slot;
+}
+
+/// The weak executor of a class and group that has had least; null if none waits there.
+Executor* ExecutorRuntime::least_served(unsigned own_class, unsigned group) const noexcept {
+  Executor* first = nullptr;
+  each_ready(port_.weak(), [&](Slot& slot) {
+    Executor* executor = parked_in(slot);
+    if (executor == nullptr || rank_of(*executor->task) != own_class ||
+        task_group_of(*executor->task) != group) {
+      return;
+    }
+    if (first == nullptr || executor->share.had < first->share.had ||
+        (executor->share.had == first->share.had && executor->parked_at < first->parked_at)) {
+      first = executor;
+    }
+  });
+  return first;
 }
 
 /// At the end of a slice of a weak executor, while others of its class wait: is it its turn again?
 bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready) noexcept {
   charge(*running_, *current());
   const policy::Share& share = running_->share;
+  const unsigned group = task_group_of(*current());
+  policy::Turns& turns = turns_of(group);
   bool first = true;
   each_ready(port_.weak(), [&](const Slot& slot) {
     const Executor* other = parked_in(slot);
-    if (other == nullptr || rank_of(*other->task) != own) return;
+    if (other == nullptr || rank_of(*other->task) != own || task_group_of(*other->task) != group) {
+      return;
+    }
     first = first && share.had < other->share.had;
   });
-  if (!first || (strong_is_ready && turns_.strong_before(own, share))) return false;
-  turns_.chosen(own, share);
+  if (!first || (strong_is_ready && turns.strong_before(own, share))) return false;
+  turns.chosen(own, share);
   return true;
 }
 
@@ -135,7 +163,7 @@ Nanos ExecutorRuntime::charge_strong() noexcept {
   // While nobody was weak nobody kept books.
   if (weak_preempted_ == 0) ran = std::min(ran, turns_.slice());
   const std::uint32_t served = port_.run_class.load(std::memory_order_relaxed);
-  if (served < qos_count) turns_.charge_strong(served, ran, ready_ + 1);
+  if (served < qos_count) turns_of(served_group_).charge_strong(served, ran, ready_ + 1);
   return ran;
 }
 
@@ -145,8 +173,9 @@ void ExecutorRuntime::charge(Executor& weak, const Slot& task) noexcept {
   turns_.charge(weak.share, now - std::exchange(turn_since_, now));
   const unsigned own = rank_of(task);
   if (own == weak.share_class) return;  // else its task changed its class
-  turns_.leaves(weak.share_class, weak.share);
-  turns_.arrives(own, weak.share);
+  policy::Turns& turns = turns_of(weak.share_group);
+  turns.leaves(weak.share_class, weak.share);
+  turns.arrives(own, weak.share);
   weak.share_class = own;
 }
 
@@ -163,15 +192,16 @@ void ExecutorRuntime::charge_after_poll(Executor& weak) noexcept {
 void ExecutorRuntime::opens_share(Executor& weak) noexcept {
   const Nanos ran = charge_strong();
   weak.share_class = rank_of(*weak.task);
+  weak.share_group = task_group_of(*weak.task);
   const detail::TaskExtras* extras = weak.task->root->extras;
   weak.share.weight = policy::weight_of(extras != nullptr ? extras->nice : 0);
-  turns_.demoted(weak.share_class, weak.share, ran);
+  turns_of(weak.share_group).demoted(weak.share_class, weak.share, ran);
 }
 
 /// It goes to the refuge of its thread.
 void ExecutorRuntime::moves_share(Executor& weak, ExecutorRuntime& refuge) noexcept {
-  turns_.leaves(weak.share_class, weak.share);
-  refuge.turns_.arrives(weak.share_class, weak.share);
+  turns_of(weak.share_group).leaves(weak.share_class, weak.share);
+  refuge.turns_of(weak.share_group).arrives(weak.share_class, weak.share);
 }
 
 }  // namespace paceline::core

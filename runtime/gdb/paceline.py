@@ -75,11 +75,23 @@ def seats_of(core):
         yield pointer.cast(kind)["seat"].referenced_value()
 
 
+def collections_of(seat):
+    """Every collection of a worker with its class: of tasks without a group, and of each group."""
+    homes = [seat["collections"]]
+    lanes = seat["lanes"]
+    for index in range(lanes.type.range()[1] + 1):
+        lane = atomic(lanes[index])
+        if int(lane) != 0:
+            homes.append(lane.dereference()["collections"])
+    for collections in homes:
+        low, high = collections.type.range()
+        for qos in range(low, high + 1):
+            yield collections[qos], qos
+
+
 def slots_of(seat):
     """Every slot in use of a worker, with its class."""
-    low, high = seat["collections"].type.range()
-    for qos in range(low, high + 1):
-        collection = seat["collections"][qos]
+    for collection, qos in collections_of(seat):
         for s in range(int(atomic(collection["segment_count_"]))):
             segment = atomic(collection["segments_"][s])
             dormant = int(atomic(segment["dormant"]))

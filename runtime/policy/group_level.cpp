@@ -63,12 +63,7 @@ unsigned GroupTable::refresh_level(GroupEntry& e, unsigned q, Nanos now) noexcep
   if (q != kFixed) {
     if (e.queued) {
       const Nanos interval = pending_interval(q, queued_[q] + elsewhere_[q], table_);
-      const Nanos waited = elapsed(e.pending_since, now);
-      if (waited >= interval) {
-        const Nanos steps = waited / interval;
-        e.pending_since = clamped_sum(e.pending_since, steps * interval);
-        forget_use(e.history, steps);
-      }
+      age_out(e.history, e.pending_since, interval, now);
     }
     score = evaluate(e.history, table_);
   }

@@ -59,6 +59,14 @@ void forget_use(Interactivity& group, Nanos steps) noexcept {
   }
 }
 
+void age_out(Interactivity& group, Nanos& since, Nanos interval, Nanos now) noexcept {
+  const Nanos waited = elapsed(since, now);
+  if (waited < interval) return;
+  const Nanos steps = waited / interval;
+  since = clamped_sum(since, steps * interval);
+  forget_use(group, steps);
+}
+
 int evaluate(Interactivity& group, const ClassTable& table) noexcept {
   if (clamped_sum(group.used, group.blocked) >= table.history) {
     group.used /= kHistoryDivisor;

@@ -44,6 +44,9 @@ Nanos pending_interval(unsigned q, unsigned load, const ClassTable& table) noexc
 /// side, so that they raise the score by as much.
 void forget_use(Interactivity& group, Nanos steps) noexcept;
 
+/// [C] A queued group's score rises by one for each `interval` since `since`, which moves on.
+void age_out(Interactivity& group, Nanos& since, Nanos interval, Nanos now) noexcept;
+
 /// Brings the score up to date, and the history below its length. [C] The first evaluation never
 /// lowers a score. [P] Whoever has run has blocked for 1 ns at least: a pure hog would end without
 /// any history, and its score would freeze.

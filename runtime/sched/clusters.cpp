@@ -133,7 +133,7 @@ std::array<std::uint32_t, qos_count> Clusters::runnable(const Home& home,
     }
     for (Word left = seat.classes.load(std::memory_order_relaxed) & Port::kClasses; left != 0;
          left = without_lowest(left)) {
-      counts[lowest(left)] += seat.collections[lowest(left)].count_stealable(limit);
+      counts[lowest(left)] += count_stealable(seat, lowest(left), limit);
     }
   }
   return counts;

@@ -81,7 +81,7 @@ std::string stack_below(machine::Symbols& symbols, const machine::Trace& stack) 
 
 Holders find_holders(const RuntimeCore& core) {
   Holders found;
-  const auto look = [&](Slot& slot, unsigned, unsigned) {
+  const auto look = [&](Slot& slot, TaskCollection&, unsigned) {
     if (slot.frame.load(std::memory_order_relaxed) == nullptr) look_at_executor(slot, found);
   };
   core.each_live_slot(look);
@@ -109,7 +109,7 @@ void RuntimeCore::give_up_on_tasks() noexcept {
   const Holders holders = find_holders(*this);
   machine::Symbols symbols;
   std::size_t given_up = 0;
-  each_live_slot([&](Slot& slot, unsigned, unsigned) {
+  each_live_slot([&](Slot& slot, TaskCollection&, unsigned) {
     LastSight seen;
     if (!look_at_holder(slot, holders, seen)) return;
     log::report(fmt::format("{} still lives at shutdown and is abandoned ({}){}", seen.label,
@@ -133,7 +133,7 @@ void RuntimeCore::report_holders() noexcept {
   const Holders holders = find_holders(*this);
   machine::Symbols symbols;
   std::size_t live = 0;
-  each_live_slot([&](Slot& slot, unsigned, unsigned) {
+  each_live_slot([&](Slot& slot, TaskCollection&, unsigned) {
     LastSight seen;
     if (!look_at_holder(slot, holders, seen)) return;
     if (seen.suspended && slot.state.pause()) notify(slot);

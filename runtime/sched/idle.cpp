@@ -5,6 +5,7 @@
 #include "exec/hold.hpp"
 #include "machine/machine.hpp"
 #include "sched/monitor.hpp"
+#include "task/lane.hpp"
 
 namespace paceline::core {
 
@@ -102,7 +103,7 @@ bool has_foreign(Seat& seat) noexcept {
   Word left = seat.classes.load(std::memory_order_relaxed) & Port::kClasses &
               ~seat.native.load(std::memory_order_relaxed);
   for (; left != 0; left = without_lowest(left)) {
-    if (seat.collections[lowest(left)].count_stealable(1) != 0) return true;
+    if (count_stealable(seat, lowest(left), 1) != 0) return true;
   }
   return false;
 }

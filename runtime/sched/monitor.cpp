@@ -38,7 +38,7 @@ constexpr Nanos kPressAfter = 50 * kMicrosecond;
 bool something_ready(const Seat& seat) noexcept {
   for (Word left = seat.classes.load(std::memory_order_relaxed); left != 0;
        left = without_lowest(left)) {
-    if (seat.collections[lowest(left)].has_ready()) return true;
+    if (has_ready(seat, lowest(left))) return true;
   }
   return false;
 }

@@ -153,6 +153,7 @@ void RuntimeCore::start_workers() {
   try {
     surroundings_.stopping = &stopping_;
     surroundings_.sleepers = &hub_->sleepers;
+    surroundings_.group_wishes = groups_.wishes();
     surroundings_.help_wanted = &core::help_wanted;
     surroundings_.unhandled = [](ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept {
       runtime.worker().core().unhandled(promise);
@@ -241,6 +242,7 @@ void RuntimeCore::stop_workers(std::size_t started) noexcept {
   threads_.clear();
   workers_.clear();
   monitor_.reset();
+  groups_.clear();
   for (Seat* seat : seats_) recycle_seat(seat);
   seats_.clear();
   if (hub_ != nullptr) recycle_hub(hub_);
@@ -272,7 +274,7 @@ void RuntimeCore::request_stop() noexcept {
   // Seq_cst, before the states are looked at: see StateWord::try_start.
   if (stopping_.exchange(true, std::memory_order_seq_cst)) return;  // M17
   stop_records();
-  each_live_slot([](Slot& slot, unsigned, unsigned) { notify(slot); });
+  each_live_slot([](Slot& slot, TaskCollection&, unsigned) { notify(slot); });
 }
 
 void RuntimeCore::shut_down() noexcept {

@@ -25,6 +25,7 @@
 #include "machine/thread_class.hpp"
 #include "sched/clusters.hpp"
 #include "sched/crew.hpp"
+#include "sched/group_board.hpp"
 #include "sched/idle.hpp"
 #include "sched/monitor.hpp"
 #include "sched/steering.hpp"
@@ -108,6 +109,10 @@ class RuntimeCore {
   std::size_t worker_count() const noexcept { return plan_.workers; }
   /// The machine whose core i, or i modulo its cores, worker i is.
   const topology& machine() const noexcept { return machine_; }
+  GroupBoard& groups() noexcept { return groups_; }
+  const GroupBoard& groups() const noexcept { return groups_; }
+  /// Of a group that the caller has a handle of: see GroupBoard::index_of.
+  unsigned index_of(TaskGroup& group) { return groups_.index_of(group, id_, seats_); }
   machine::ThreadClasses& thread_classes() noexcept { return thread_classes_; }
   Hub& hub() noexcept { return *hub_; }
   std::uint32_t id() const noexcept { return id_; }
@@ -136,24 +141,24 @@ class RuntimeCore {
   void list(detail::StopRecord& record);
   void unlist(detail::StopRecord& record) noexcept;
 
-  /// Calls visit(slot, class, home) for every live slot. Any thread.
+  /// Calls visit(slot, collection, home) for every live slot. Any thread.
   template <class Visit>
   void each_live_slot(Visit&& visit) const {
     for (Seat* seat : seats_) each_live_slot_of(*seat, visit);
   }
   template <class Visit>
   static void each_live_slot_of(Seat& seat, Visit&& visit) {
-    for (TaskCollection& collection : seat.collections) {
+    each_collection(seat, [&](TaskCollection& collection) {
       collection.each_page([&](Group& group, unsigned page) {
         Slot* slots = group.page_slots(page);
         for (unsigned i = 0; i < kPageSlots; ++i) {
           if (StateWord::phase_of(slots[i].state.peek(std::memory_order_seq_cst)) !=  // M17
               Phase::vacant) {
-            visit(slots[i], collection.class_index(), seat.index);
+            visit(slots[i], collection, seat.index);
           }
         }
       });
-    }
+    });
   }
 
   /// The runtime with that id, retained, or null. Any thread.
@@ -196,6 +201,7 @@ class RuntimeCore {
   Surroundings surroundings_;
   Crew crew_{*this};
   machine::ThreadClasses thread_classes_;
+  GroupBoard groups_;
 
   Atomic<bool> stopping_{false};
   Atomic<bool> orphaned_{false};  // destroyed on an own worker: the workers end by themselves

@@ -232,7 +232,7 @@ void Worker::note_rest(Nanos slept) noexcept {
 void Worker::trim() noexcept {
   trim_at_ = kForever;
   machine::this_thread().heap->trim(kKeepChunks);
-  for (TaskCollection& collection : seat_.collections) collection.trim();
+  each_collection(seat_, [](TaskCollection& collection) { collection.trim(); });
   trim_shared_frames();
 }
 

@@ -14,9 +14,11 @@ constexpr unsigned kPrefetchSlots = 4;
 
 }  // namespace
 
-void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource& source) noexcept {
+void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource& source,
+                            unsigned task_group) noexcept {
   port_ = &port;
   class_ = class_index;
+  task_group_ = task_group;
   source_ = &source;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// TaskCollection: the slots of one class on one worker, and the summary words above them.
+// TaskCollection: the slots of one class, and task group, on one worker, and the summary words
+// above them.
 // Flow rooms: spawn (allocate), wake (raise), run (sweep.hpp lowers), end (release).
 // It must never move a slot or unmap one: wakers hold addresses.
 // Proof: tests/model/summary_model.cpp, tests/unit/task/collection_test.cpp.
@@ -23,6 +24,7 @@ namespace paceline::core {
 struct Region;
 
 class TaskCollection;
+struct Lane;
 struct Port;
 struct Segment;
 
@@ -102,7 +104,7 @@ struct GroupSource {
   void (*discard)(void* memory, std::size_t bytes) noexcept;
 };
 
-/// The slots of one class on one worker.
+/// The slots of one class and task group on one worker.
 ///
 /// Writers: home worker (role home), any thread (roles shared and pinned, and frees), under
 /// `growth` for the directory. I1: a slot is free in exactly one word: free_home or free_shared of
@@ -111,7 +113,9 @@ struct GroupSource {
 /// `growth`).
 class TaskCollection {
  public:
-  void attach(Port& port, unsigned class_index, const GroupSource& source) noexcept;
+  /// `task_group`: 0 is that of tasks which have none.
+  void attach(Port& port, unsigned class_index, const GroupSource& source,
+              unsigned task_group = 0) noexcept;
 
   /// A vacant slot, or null if memory or the directory is exhausted. Home worker.
   Slot* allocate_home() noexcept {
@@ -156,6 +160,8 @@ class TaskCollection {
 
   Port& port() const noexcept { return *port_; }
   unsigned class_index() const noexcept { return class_; }
+  unsigned task_group() const noexcept { return task_group_; }
+  const GroupSource& source() const noexcept { return *source_; }
   // M20
   unsigned segment_count() const noexcept { return segment_count_.load(std::memory_order_acquire); }
   Segment* segment_at(unsigned index) const noexcept {
@@ -185,6 +191,7 @@ class TaskCollection {
   Port* port_ = nullptr;
   const GroupSource* source_ = nullptr;
   unsigned class_ = 0;
+  unsigned task_group_ = 0;
 
   // Home worker.
   WakerPage* current_ = nullptr;
@@ -211,6 +218,10 @@ struct Port {
   // Classes that may have ready tasks, bit 0 the most important, and at bit kWeak whether a weak
   // executor may go on. Raised by any thread, lowered by the home worker.
   alignas(kCacheLinePair) Atomic<Word> classes{0};
+  // By class: task groups that may have ready tasks. Raised before the class, lowered by the home
+  // worker. Bit 0 is never set: tasks without a group lie right below their class, so that a wake
+  // and a sweep of theirs cost as much as if there were no groups.
+  Atomic<Word> task_groups[qos_count + 1] = {};
   // Wakes from outside the home worker's own bookkeeping; relaxed RMWs, away from the word above.
   alignas(kCacheLinePair) Atomic<std::uint64_t> remote_wakes{0};
   Atomic<std::uint64_t> remote_coalesced{0};
@@ -235,6 +246,8 @@ struct Port {
   Atomic<Region*> region{nullptr};
   // Who may touch the worker's runtime: see exec/hold.hpp. A count of changes and a state.
   Atomic<std::uint32_t> hold{0};
+  // What belongs to a task group here, once it has had a task: see lane.hpp. Never taken away.
+  Atomic<Lane*> lanes[kTaskGroups] = {};
   // One for each class; the last one has the weak executors' own slots, of any class.
   alignas(kCacheLinePair) TaskCollection collections[qos_count + 1];
 
@@ -281,7 +294,10 @@ inline void raise(Group& group, Segment& segment, unsigned group_index, unsigned
   raise_bit(group.ready, bit(page));
   raise_bit(segment.ready, bit(group_index));
   TaskCollection& collection = *segment.collection;
-  raise_bit(collection.port().classes, bit(collection.class_index()));
+  Port& port = collection.port();
+  if (collection.task_group() != 0) [[unlikely]]  // M80
+    raise_bit(port.task_groups[collection.class_index()], bit(collection.task_group()));
+  raise_bit(port.classes, bit(collection.class_index()));
 }
 
 /// Sets a slot's bit and makes it reachable. Any thread, signal-safe; `slot` need not be live.
@@ -347,6 +363,11 @@ inline bool notify_home(Slot& slot) noexcept {
 /// Class of a live task, by where it is. Its poller.
 inline unsigned class_of(const Slot& slot) noexcept {
   return Group::of(slot).home().collection->class_index();
+}
+
+/// Its task group. Its poller.
+inline unsigned task_group_of(const Slot& slot) noexcept {
+  return Group::of(slot).home().collection->task_group();
 }
 
 /// A waker's wake: any thread, any time, also when the task and its runtime are long gone.

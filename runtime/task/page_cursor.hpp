@@ -5,6 +5,8 @@
 // Proof: tests/unit/task/sweep_test.cpp.
 #pragma once
 
+#include <tuple>
+
 #include "base/bits.hpp"
 #include "task/collection.hpp"
 
@@ -15,6 +17,9 @@ struct PageCursor {
   unsigned group = 0;
   unsigned page = kGroupPages - 1;  // so that the first search starts at page 0
 
+  bool is_before(const PageCursor& other) const noexcept {
+    return std::tie(segment, group, page) < std::tie(other.segment, other.group, other.page);
+  }
   /// Moves to the next flagged page, around once; null if there is none. `on_quiet(segment, group,
   /// index)` is called for a flagged group without flagged pages.
   template <class OnQuiet>

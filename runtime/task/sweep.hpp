@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The order inside a class: every ready bit once before any twice.
+// The order inside a class and task group: every ready bit once before any twice.
 // Flow room: run. Home worker only.
 // It must never skip a flagged page for good, nor lower a summary bit without looking again.
 // Proof: tests/model/summary_model.cpp, tests/unit/task/sweep_test.cpp (statement 14).
@@ -20,7 +20,8 @@ class Sweep {
  public:
   explicit Sweep(TaskCollection& collection) noexcept : collection_(&collection) {}
 
-  /// The next ready slot, or null if the class is drained (its bit in the port is then lowered).
+  /// The next ready slot, or null if the collection is drained (its bit in the port is then
+  /// lowered).
   /// Adds to `arrived` how many tasks others have made ready.
   [[gnu::always_inline]] Slot* next(unsigned& arrived) noexcept {
     unsigned index = 0;
@@ -82,17 +83,27 @@ class Sweep {
     // M6
     if (group.ready.load(std::memory_order_seq_cst) != 0) raise_bit(segment.ready, bit(index));
   }
-  /// True if the class stays lowered.
+  /// What stands above the collection: its class, or its task group's bit in that. True if the
+  /// collection is drained.
   bool lower_class() noexcept {
     Port& port = collection_->port();
-    const Word mask = bit(collection_->class_index());
-    port.classes.fetch_and(~mask, std::memory_order_seq_cst);  // M6
+    const unsigned own_class = collection_->class_index();
+    Atomic<Word>& groups = port.task_groups[own_class];
+    const bool grouped = collection_->task_group() != 0;
+    Atomic<Word>& parent = grouped ? groups : port.classes;
+    const Word mask = bit(grouped ? collection_->task_group() : own_class);
+    parent.fetch_and(~mask, std::memory_order_seq_cst);  // M6, M80
     if (planted(Mutant::no_summary_recheck)) return true;
     const unsigned segments = collection_->segment_count();
     for (unsigned s = 0; s < segments; ++s) {
       if (collection_->segment_at(s)->ready.load(std::memory_order_seq_cst) == 0) continue;  // M6
-      raise_bit(port.classes, mask);
+      raise_bit(parent, mask);
       return false;
+    }
+    // A class is above its groups, too: whoever raised a group may have found the class raised.
+    if (!grouped && groups.load(std::memory_order_seq_cst) != 0 &&  // M80
+        !planted(Mutant::no_group_recheck)) {
+      raise_bit(port.classes, mask);
     }
     return true;
   }

@@ -45,6 +45,7 @@ runtime_options all_runtime_options() {
 spawn_options all_spawn_options(std::stop_token token) {
   return {.qos = qos::utility,
           .name = "named",
+          .group = task_group("names", {.shares = 1, .fair = true}),
           .affinity = affinity{0},
           .core = 0,
           .stop_token = token};
@@ -56,7 +57,9 @@ static_assert(!std::derived_from<operation_cancelled, std::runtime_error>);
 static_assert(std::derived_from<runtime_stopped, std::runtime_error>);
 static_assert(std::derived_from<task_abandoned, std::runtime_error>);
 
-// Schedulers and wakers are values.
+// Schedulers, groups and wakers are values.
+static_assert(std::copyable<task_group> && std::equality_comparable<task_group> &&
+              std::is_aggregate_v<task_group_options>);
 static_assert(std::copyable<scheduler> && std::equality_comparable<scheduler>);
 static_assert(std::is_trivially_copyable_v<waker> && sizeof(waker) == 16);
 static_assert(noexcept(std::declval<const waker&>().wake()));
@@ -95,6 +98,7 @@ static_assert(
 static_assert(std::same_as<decltype(this_task::id()), task_id>);
 static_assert(std::same_as<decltype(this_task::name()), std::string_view>);
 static_assert(std::same_as<decltype(this_task::qos()), qos>);
+static_assert(std::same_as<decltype(this_task::group()), std::string_view>);
 static_assert(std::same_as<decltype(this_task::worker()), std::size_t>);
 static_assert(std::same_as<decltype(this_task::stop_token()), std::stop_token>);
 static_assert(std::same_as<decltype(this_task::waker()), waker>);

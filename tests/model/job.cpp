@@ -19,6 +19,7 @@ constexpr NamedMutant kMutants[] = {
     {"no_rearm_on_release", Mutant::no_rearm_on_release},
     {"clear_after_run", Mutant::clear_after_run},
     {"no_summary_recheck", Mutant::no_summary_recheck},
+    {"no_group_recheck", Mutant::no_group_recheck},
     {"summary_only_if_word_zero", Mutant::summary_only_if_word_zero},
     {"no_park_recheck", Mutant::no_park_recheck},
     {"trust_late_wake", Mutant::trust_late_wake},

@@ -20,6 +20,8 @@ enum Place : unsigned {
   kOtherPage = 1,
   kOtherGroup = 2,
   kOtherSegment = 3,
+  kOtherLane = 4,  // the first one in no task group, the second one in a group
+  kSameLane = 5,   // both in a group
 };
 
 constexpr unsigned kMostTasks = 2;
@@ -44,7 +46,7 @@ struct World {
   explicit World(core::Port& its) : port(its), sweep(tasks_of(its)) {}
 
   core::Port& port;
-  core::Sweep sweep;
+  core::Sweep sweep;  // of tasks without a group
   core::RaidCursors cursors{};
   unsigned tasks = 0;
   unsigned wakers = 0;
@@ -69,9 +71,12 @@ void serve(World& w, const core::Slot& slot) {
 
 bool flagged(World& w) { return w.port.classes.load() != 0; }
 
+/// As ExecutorRuntime::pick does it: task groups first, as far as they are raised.
 void home(World& w) {
   unsigned arrived = 0;
-  if (core::Slot* slot = w.sweep.next(arrived)) serve(w, *slot);
+  const bool grouped = w.port.task_groups[kClass].load(std::memory_order_relaxed) != 0;
+  core::Sweep& sweep = grouped ? core::lane_of(w.port, 1).sweeps[kClass] : w.sweep;
+  if (core::Slot* slot = sweep.next(arrived)) serve(w, *slot);
 }
 
 void thief(World& w) {
@@ -99,6 +104,15 @@ void wake_all(Waker& self) {
 
 /// The first slot and, in other words and levels, its neighbour.
 void place_tasks(World& w, unsigned where) {
+  if (where >= kOtherLane) {
+    add_lane(w.port);
+    for (unsigned t = 0; t < w.tasks; ++t) {
+      const bool grouped = where == kSameLane || t == 1;
+      w.task[t].slot = (grouped ? grouped_tasks_of(w.port) : tasks_of(w.port)).allocate_home();
+      require(w.task[t].slot != nullptr, "there is a slot for every task");
+    }
+    return;
+  }
   constexpr unsigned kDistance[] = {1, core::kPageSlots, core::kPageSlots * core::kGroupPages,
                                     core::kPageSlots * core::kGroupPages * core::kSegmentGroups};
   const unsigned last = w.tasks == 1 ? 0 : kDistance[where];
@@ -158,7 +172,7 @@ Model summary_model() {
   Model model{"summary", "summary words against ready bits, with wakers that stall (P2, W8)",
               &set_up,   &at_end,
               &at_stall, {}};
-  constexpr const char* kNames[] = {"page", "group", "segment", "port"};
+  constexpr const char* kNames[] = {"page", "group", "segment", "port", "lane"};
   for (unsigned workers = 1; workers <= 2; ++workers) {
     for (unsigned wakers = 1; wakers <= 3; ++wakers) {
       const auto add = [&](unsigned tasks, unsigned where, const char* what) {
@@ -172,8 +186,8 @@ Model summary_model() {
         model.variants.push_back(variant);
       };
       add(1, kSamePage, "");
-      for (unsigned where = kSamePage; where <= kOtherSegment; ++where)
-        add(2, where, kNames[where]);
+      add(1, kSameLane, "lane");
+      for (unsigned where = kSamePage; where <= kOtherLane; ++where) add(2, where, kNames[where]);
     }
   }
   return model;

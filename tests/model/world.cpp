@@ -27,14 +27,19 @@ void discard(void* memory, std::size_t bytes) noexcept {
 constexpr core::GroupSource kGroups{&map_group, &discard};
 
 template <class Visit>
-void each_group(core::Port& port, Visit&& visit) {
-  core::TaskCollection& tasks = tasks_of(port);
+void each_group_of(core::TaskCollection& tasks, Visit&& visit) {
   for (unsigned s = 0; s < tasks.segment_count(); ++s) {
     core::Segment& segment = *tasks.segment_at(s);
     for (unsigned g = 0; g < core::kSegmentGroups; ++g) {
       if (core::Group* group = segment.groups[g].load()) visit(segment, *group, g);
     }
   }
+}
+
+template <class Visit>
+void each_group(core::Port& port, Visit&& visit) {
+  each_group_of(tasks_of(port), visit);
+  if (port.lanes[1].load() != nullptr) each_group_of(grouped_tasks_of(port), visit);
 }
 
 }  // namespace
@@ -66,6 +71,14 @@ core::Port& make_port() {
   core::Port& port = arena().make<core::Port>();
   prepare_port(port, 0, [](core::Port&, unsigned, bool) noexcept {});
   return port;
+}
+
+void add_lane(core::Port& port) {
+  core::Lane& lane = arena().make<core::Lane>(port, 1u);
+  arena().leave_out(&lane.collections[kClass + 1],
+                    sizeof(core::TaskCollection) * (paceline::qos_count - kClass - 1));
+  port.lanes[1].store(&lane);
+  name_memory(&port.task_groups[kClass], sizeof(core::Word), "port.task_groups");
 }
 
 void leave_out_unused(core::Loot& loot) {
@@ -113,7 +126,7 @@ bool any_leaf(core::Port& port) {
 }
 
 bool any_summary(core::Port& port) {
-  bool any = port.classes.load() != 0;
+  bool any = port.classes.load() != 0 || port.task_groups[kClass].load() != 0;
   each_group(port, [&](core::Segment& segment, core::Group& group, unsigned) {
     any = any || segment.ready.load() != 0 || group.ready.load() != 0;
   });

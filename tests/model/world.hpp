@@ -7,6 +7,7 @@
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
 #include "task/collection.hpp"
+#include "task/lane.hpp"
 
 namespace model {
 
@@ -36,6 +37,8 @@ void prepare_port(core::Port& port, unsigned index,
                   void (*work_added)(core::Port&, unsigned, bool) noexcept, unsigned classes = 1);
 /// A port alone, whose wakes wake nobody.
 core::Port& make_port();
+/// Gives it a task group.
+void add_lane(core::Port& port);
 
 /// Of the ring only a few entries are ever used here.
 void leave_out_unused(core::Loot& loot);
@@ -44,6 +47,10 @@ void leave_out_unused(core::Loot& loot);
 void name_groups(core::Port& port, const std::string& prefix);
 
 inline core::TaskCollection& tasks_of(core::Port& port) { return port.collections[kClass]; }
+/// Of the one task group that there is.
+inline core::TaskCollection& grouped_tasks_of(core::Port& port) {
+  return core::lane_of(port, 1).collections[kClass];
+}
 inline core::Group& group_of(core::Slot& slot) { return core::Group::of(slot); }
 
 /// Is a bit set anywhere below the port? Reads only.

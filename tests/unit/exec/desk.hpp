@@ -3,7 +3,9 @@
 // decides when what is polled. Real coroutines run on it.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -43,9 +45,10 @@ class Desk {
 
   /// Spawns a detached task whose home is `where` (this desk without one) and makes it ready there.
   core::Slot& spawn(paceline::task<> task, unsigned class_index = Home::kClass,
-                    Home* where = nullptr) {
+                    Home* where = nullptr, unsigned task_group = 0) {
     namespace detail = paceline::detail;
-    core::Slot* slot = (where == nullptr ? home_ : *where).collection(class_index).allocate_home();
+    Home& home = where == nullptr ? home_ : *where;
+    core::Slot* slot = home.collection(class_index, task_group).allocate_home();
     core::check(slot != nullptr, "the test has memory for its tasks");
     const auto frame = detail::TaskAccess::release(task);
     auto& promise = frame.promise();
@@ -65,6 +68,11 @@ class Desk {
       core::notify(*slot);
     }
     return *slot;
+  }
+
+  /// What the board of a runtime does: a task group has these wishes from now on.
+  void found_group(unsigned task_group, std::uint32_t shares, bool fair = false) {
+    wishes_[task_group] = core::TaskGroupWishes{++epochs_, shares, fair}.word();
   }
 
   /// What a monitor does: asks the poll that runs now to give way, after a slice if that is why.
@@ -105,6 +113,7 @@ class Desk {
     };
     all.foreign_waits = [](core::Worker&) noexcept { return false; };
     all.slice = kSlice;
+    all.group_wishes = wishes_.data();
     all.now = []() noexcept { return now_; };
     return all;
   }
@@ -120,6 +129,8 @@ class Desk {
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> sleepers_{0};
   std::uint64_t last_id_ = 0;
+  std::uint32_t epochs_ = 0;
+  std::array<core::Atomic<std::uint64_t>, core::kTaskGroups> wishes_{};
   core::ExecutorRuntime runtime_;
   static inline Desk* current_ = nullptr;
   static inline core::Nanos now_ = 0;

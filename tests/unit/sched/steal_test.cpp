@@ -168,7 +168,7 @@ TEST_CASE("looking whether to steal neither takes a bit nor moves the cursors") 
   const RaidCursors cursors{};
   for (int look = 0; look < 3; ++look) REQUIRE(worth_stealing(home.port, cursors));
   REQUIRE(ready_count(home.collection()) == 10);
-  REQUIRE(cursors[Home::kClass].page == kGroupPages - 1);
+  REQUIRE(cursors[Home::kClass].pages.page == kGroupPages - 1);
 }
 
 TEST_CASE(
@@ -204,6 +204,31 @@ TEST_CASE("a page behind a long row of emptied ones is found in a few raids") {
   }
   REQUIRE(count(haul.bits) == 3);
   REQUIRE(raids <= 400 / kRaidPages + 1);
+}
+
+TEST_CASE("a task group with a long row of emptied pages does not hide the groups behind it") {
+  for (const int pages : {127, 128, 129, 200, 400}) {
+    Home home;
+    for (int page = 0; page < pages; ++page) ready_page(home, 1);
+    Home::each_group(home.collection(), [](Group& group) {
+      for (WakerPage& page : group.pages) page.steal(~Word{0});  // emptied, and still flagged
+    });
+    for (const unsigned hidden : {5u, 63u}) {
+      for (int i = 0; i < 2; ++i) {
+        Slot* slot = home.collection(Home::kClass, hidden).allocate_home();
+        REQUIRE(slot != nullptr);
+        slot->state.admit();
+        notify(*slot);
+      }
+    }
+    RaidCursors cursors{};
+    unsigned found = 0;
+    for (int raid = 0; raid < 3 * (pages / static_cast<int>(kRaidPages) + 2); ++raid) {
+      found += count(steal_from(home.port, cursors, true).bits);
+    }
+    CHECK(found == 4);
+    CHECK(ready_count(home.collection()) == 0);
+  }
 }
 
 TEST_CASE("a small victim is not walked around over and over in one raid") {

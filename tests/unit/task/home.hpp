@@ -11,6 +11,7 @@
 #include "base/assert.hpp"
 #include "machine/machine.hpp"
 #include "task/collection.hpp"
+#include "task/lane.hpp"
 
 namespace paceline_test {
 
@@ -54,16 +55,23 @@ class Home {
   Home(const Home&) = delete;
   Home& operator=(const Home&) = delete;
   ~Home() {
-    for (core::TaskCollection& each : port.collections) {
+    core::each_collection(port, [](core::TaskCollection& each) {
       each_group(each,
                  [](core::Group& group) { core::machine::unmap(&group, sizeof(core::Group)); });
       for (unsigned s = 0; s < each.segment_count(); ++s) delete each.segment_at(s);
-    }
+    });
+    core::each_lane(port, [](core::Lane& lane) { delete &lane; });
     GroupMemory::left = GroupMemory::kPlenty;
   }
 
   core::TaskCollection& collection(unsigned class_index = kClass) {
     return port.collections[class_index];
+  }
+  /// Of a task group, which has its lane from now on.
+  core::TaskCollection& collection(unsigned class_index, unsigned task_group) {
+    core::check(task_group == 0 || core::lane_at(port, task_group) != nullptr,
+                "the test has memory for its lanes");
+    return core::collection_of(port, class_index, task_group);
   }
 
   /// A home slot with a task in it, suspended and not ready.

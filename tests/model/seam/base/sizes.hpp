@@ -13,6 +13,7 @@ inline constexpr unsigned kPageSlots = 2;
 inline constexpr unsigned kGroupPages = 2;
 inline constexpr unsigned kSegmentGroups = 2;
 inline constexpr unsigned kSegments = 2;
+inline constexpr unsigned kTaskGroups = 2;
 inline constexpr unsigned kGenerationBits = 2;  // so that a few tenants use a slot up
 
 // No park of the model has a time-out, so none can hide a lost wake.
