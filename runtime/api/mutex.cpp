@@ -21,7 +21,8 @@ using core::Slot;
 
 namespace {
 
-constexpr std::size_t kStripes = 64;
+// A fork holds all of them at once, of which ThreadSanitizer knows at most 64 of a thread.
+constexpr std::size_t kStripes = 16;
 
 /// A lock for the mutexes whose addresses fall here.
 struct alignas(core::kCacheLine) Queues {
@@ -44,7 +45,7 @@ constinit std::array<Holders, kStripes> holders;
 
 std::size_t stripe_of(const void* address) noexcept {
   const auto bits = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(address));
-  return static_cast<std::size_t>(((bits >> 4) * 0x9E37'79B9'7F4A'7C15u) >> 58);
+  return static_cast<std::size_t>(((bits >> 4) * 0x9E37'79B9'7F4A'7C15u) >> 60);
 }
 core::Mutex& lock_of(const MutexState& state) noexcept { return queues[stripe_of(&state)].lock; }
 Holders& holders_of(const PromiseBase* root) noexcept { return holders[stripe_of(root)]; }

@@ -275,7 +275,7 @@ constinit Atomic<std::uint64_t> forks{1};
 
 namespace {
 
-constexpr std::size_t kForkLocksMax = 192;
+constexpr std::size_t kForkLocksMax = 56;
 constinit Mutex* fork_locks[kForkLocksMax] = {};
 constinit std::size_t fork_lock_count = 0;
 
