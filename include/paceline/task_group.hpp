@@ -47,7 +47,7 @@ class task_group {
   task_group(const task_group& other) noexcept : shared_(other.shared_) {
     detail::retain_group(shared_);
   }
-  task_group& operator=(const task_group& other) noexcept {
+  task_group& operator=(const task_group& other) noexcept {  // NOLINT: takes before it gives
     detail::retain_group(other.shared_);
     detail::release_group(shared_);
     shared_ = other.shared_;
@@ -87,7 +87,7 @@ class GroupOption {
   GroupOption(const GroupOption& other) noexcept : owner_(this), group_(other.group_) {
     if (group_ != nullptr) retain_group(group_);
   }
-  GroupOption& operator=(const GroupOption& other) noexcept {
+  GroupOption& operator=(const GroupOption& other) noexcept {  // NOLINT: takes before it gives
     if (other.group_ != nullptr) retain_group(other.group_);
     if (group_ != nullptr) release_group(group_);
     group_ = other.group_;
