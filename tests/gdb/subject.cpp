@@ -33,10 +33,15 @@ int main() {
   options.slice = std::chrono::microseconds(100);
   runtime rt(options);
   std::atomic<bool> waits{false};
-  auto sleeps = []() -> task<> { co_await sleep_for(std::chrono::hours(1)); };
+  std::atomic<bool> begun{false};
+  auto sleeps = [&begun]() -> task<> {
+    begun = true;
+    co_await sleep_for(std::chrono::hours(1));
+  };
   rt.spawn({.qos = qos::utility, .name = "sleeper"}, sleeps).detach();
   rt.spawn({.name = "on its stack"}, [&waits] { waits_in_the_subject(waits); }).detach();
-  while (!waits) std::this_thread::yield();
+  // The hogs are more important, and would go first.
+  while (!waits || !begun) std::this_thread::yield();
   rt.spawn({.name = "one hog"}, [] { computes_in_the_subject(); }).detach();
   rt.spawn({.name = "another hog"}, [] { computes_in_the_subject(); }).detach();
   while (rt.stats().total.demotions_safepoint < 2) std::this_thread::yield();
