@@ -76,7 +76,9 @@ TEST_CASE("a dump shows where a task was preempted by signal") {
            text.find("computes_in_section") != std::string::npos;
   });
   CHECK(rt.stats().total.demotions_async >= 1);
-  CHECK(rt.stats().total.demotions_safepoint == 0);
+  // A request that arrives before its task is inside the region is met at the way in, once a task:
+  // from there on only a signal can take the core away.
+  CHECK(rt.stats().total.demotions_safepoint <= 2);
   done.raise();
   one.join();
   two.join();

@@ -28,8 +28,9 @@ namespace {
   }
 }
 
-/// What a hog's loop waits for. It says that it has begun before somebody of its class may come:
-/// which of two goes first is the scheduler's business.
+/// What a hog's loop waits for. It says that it has begun, once it is in its region (whose way in
+/// is a safepoint), before somebody of its class may come: which of two goes first is the
+/// scheduler's business.
 struct Flag {
   bool value = false;
   std::atomic<bool> begun{false};
@@ -52,8 +53,8 @@ TEST_CASE(
   Flag done;
   end_if_no_signals(done);
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
+    done.begun = true;
     spin_in_section(&done.value);
   });
   done.await_begin();
@@ -115,9 +116,9 @@ TEST_CASE("code outside the section is not interrupted, and gives way when its r
   end_if_no_signals(done);
   std::vector<int> order;
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     {
       const async_region region;
+      done.begun = true;
       spin_elsewhere(&done.value);
       order.push_back(1);
     }
@@ -144,10 +145,10 @@ TEST_CASE("a guard within a region keeps signals out, and honours the request wh
   end_if_no_signals(done);
   std::vector<int> order;
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
     {
       const nopreempt guard;
+      done.begun = true;
       spin_in_section(&done.value);
       order.push_back(1);
     }
@@ -191,8 +192,8 @@ TEST_CASE("a region that nobody waits for gets no signal") {
   runtime rt(one_worker());
   Flag done;
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
+    done.begun = true;
     spin_in_section(&done.value);
   });
   done.await_begin();
@@ -212,8 +213,8 @@ TEST_CASE("regions nest, and outside of tasks they do nothing") {
   Flag done;
   end_if_no_signals(done);
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region outer;
+    done.begun = true;
     {
       const async_region inner;
     }
@@ -260,8 +261,8 @@ TEST_CASE("a loop that refuses all signals loses its core in the end") {
   runtime rt(options);
   Flag done;
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
+    done.begun = true;
     spin_elsewhere(&done.value);
   });
   done.await_begin();
@@ -293,8 +294,8 @@ TEST_CASE("on a stack too small for a signal frame a region is inert") {
   runtime rt(options);
   Flag done;
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
+    done.begun = true;
     spin_in_section(&done.value);
   });
   done.await_begin();
@@ -334,8 +335,8 @@ TEST_CASE("a region gives way down to the last bytes that a signal frame needs")
   end_if_no_signals(done);
   const std::size_t stack = options.stack_size * (kRoomy ? 8 : 1);
   auto hog = rt.spawn({}, [&] {
-    done.begun = true;
     const async_region region;
+    done.begun = true;
     const char top = 0;
     CHECK(spin_deep(&top, stack - kKept - 2048, &done.value) > 0);
   });
