@@ -7,6 +7,7 @@
 // stand_in_of, poll_slot, poll_behind, rest_lent, complete, Sweep, StateWord. The steps of the move
 // stand as in api/spawn.cpp, the suspension as in api/bridge.cpp.
 #include <array>
+#include <utility>
 
 #include <paceline/detail/awaitable.hpp>
 
@@ -27,6 +28,7 @@ enum Flag : unsigned {
   kEnds = 4,     // it ends, else it waits for what never comes
   kChain = 8,    // it awaits another task, which waits for what never comes
   kSecond = 16,  // somebody else lends a class in between, and keeps it lent
+  kLeft = 32,    // it has left a stand-in behind here, and is back from another runtime
 };
 
 constexpr unsigned kClasses = 3;
@@ -179,6 +181,18 @@ void start(World& w, Life& life) {
   core::notify_home(*slot);
 }
 
+/// The task goes to another runtime, which ends what it was lent here, and comes back. All of it
+/// has happened before: a planted mistake is not made here.
+void leave_one(Life& life) {
+  const core::Mutant mutant = std::exchange(planted_mutant, core::Mutant::none);
+  core::Slot& home = core::Slot::of({life.promise->self.load()});
+  const core::Lent lent = core::lend(*life.promise, kLent, core::Lender::joiner);
+  require(core::take_back(*lent.stand_in, core::Lender::joiner), "the one lender was the last");
+  core::says_where(*life.promise, home, home, false);
+  require(!core::leads_to(*lent.stand_in, *life.promise), "what was left behind leads nowhere");
+  planted_mutant = mutant;
+}
+
 void set_up(const Variant& variant) {
   begin_machine();
   core::Port& port = arena().make<core::Port>();
@@ -194,6 +208,7 @@ void set_up(const Variant& variant) {
   w.never = &arena().make<detail::Suspension>(kEventOps);
   w.join = &arena().make<detail::Suspension>(kJoinOps);
   start(w, w.task);
+  if (w.has(kLeft)) leave_one(w.task);
   if (w.has(kChain)) start(w, w.awaited);
   if (w.has(kMoves)) w.next_home = port.collections[kOwn].allocate_home();
   name_memory(&w.task.promise->self, sizeof w.task.promise->self, "self");
@@ -215,21 +230,27 @@ unsigned rank_now(const Life& life) {
   return core::rank_of(core::Slot::of({life.promise->self.load()}));
 }
 
+unsigned loans_in(World& w, unsigned rank) {
+  unsigned loans = 0;
+  w.port.collections[rank].each_page([&](core::Group& group, unsigned page) {
+    for (unsigned i = 0; i < core::kPageSlots; ++i) {
+      const std::uint64_t word = group.page_slots(page)[i].state.peek();
+      if (core::StateWord::phase_of(word) == core::Phase::loan) ++loans;
+    }
+  });
+  return loans;
+}
+
 void at_end() {
   World& w = *world;
   require(!has_work(w), "no ready bit is left when everybody rests");
   require(w.has(kChain) || w.task.step == 2, "a task goes on when its event has come");
   if (w.has(kEnds)) {
     require(w.task.ended, "a task ends");
-    w.port.collections[kLent].each_page([](core::Group& group, unsigned page) {
-      for (unsigned i = 0; i < core::kPageSlots; ++i) {
-        require(core::StateWord::phase_of(group.page_slots(page)[i].state.peek()) ==
-                    core::Phase::vacant,
-                "a loan ends with its task");
-      }
-    });
+    require(loans_in(w, kLent) == 0, "a loan ends with its task");
     return;
   }
+  require(loans_in(w, kLent) <= (w.has(kChain) ? 2 : 1), "what was left behind is taken up again");
   const unsigned rest = w.has(kSecond) ? kBetween : kOwn;
   const unsigned expected = w.has(kReturns) ? rest : kLent;
   require(rank_now(w.task) == expected, "a task has the best class that it is lent, and no other");
@@ -254,6 +275,9 @@ Model lending_model() {
   add("moves-ends", kReturns | kMoves | kEnds, 1, 3);
   add("chain", kChain, 2, kUnbounded);
   add("chain-returned", kChain | kReturns, 2, 4);
+  add("taken-up", kLeft, 2, kUnbounded);
+  add("taken-up-moves", kLeft | kMoves, 2, 4);
+  add("taken-up-moves-ends", kLeft | kReturns | kMoves | kEnds, 1, 3);
   add("second", kReturns | kSecond, 1, 2);
   add("chain-second", kChain | kReturns | kSecond, 1, 2);
   return model;
