@@ -2,9 +2,12 @@
 // What a runtime counts about itself.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include <paceline/qos.hpp>
 
 namespace paceline {
 
@@ -45,11 +48,15 @@ struct worker_stats {
 
 /// A snapshot of a runtime's counters.
 struct runtime_stats {
-  worker_stats total;                  ///< sum over the workers, plus spawns from outside threads
-  std::vector<worker_stats> workers;   ///< by worker index
-  std::uint64_t live = 0;              ///< tasks spawned and not yet completed
-  std::size_t pinned_workers = 0;      ///< workers bound to a core
-  std::uint64_t class_refusals = 0;    ///< times the system refused a worker's scheduling class
+  worker_stats total;                 ///< sum over the workers, plus spawns from outside threads
+  std::vector<worker_stats> workers;  ///< by worker index
+  std::uint64_t live = 0;             ///< tasks spawned and not yet completed
+  std::size_t pinned_workers = 0;     ///< workers bound to a core
+  std::uint64_t class_refusals = 0;   ///< times the system refused a worker's scheduling class
+  std::uint64_t rebound = 0;          ///< times a worker ran on the wrong kind and was bound again
+  /// Where tasks of each class (by qos) were found running, by index of the kind of core (see
+  /// topology::kinds): a look per worker and 10 ms of its work. Empty where cores are alike.
+  std::array<std::vector<std::uint64_t>, qos_count> residency;
   std::uint64_t handoffs = 0;          ///< workers that changed their thread
   std::uint64_t handoffs_refused = 0;  ///< of those that were to: no thread, or too late
   std::uint64_t spare_threads = 0;     ///< started for that so far

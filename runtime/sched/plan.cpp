@@ -95,6 +95,7 @@ void check_profile(const runtime_options& options) {
 /// Which worker sits on which cluster. One that the system moves about sits nowhere.
 void RuntimeCore::settle_clusters() {
   if (!plan_.pin && machine_.is_this_machine()) return;
+  cpu_kinds_ = CpuKinds(machine_);
   const MachineData data(machine_);
   try {
     clusters_.arrange(data.view(), edges_of(options_.profile), *hub_, seats_);
@@ -115,6 +116,9 @@ Worker::Plan RuntimeCore::plan_worker(unsigned index) const {
   plan.index = index;
   plan.cpu = plan_.pin ? plan_.cpus[index] : -1;
   if (plan_.pin) plan.thread_class = machine::class_of_core(machine_, index);
+  const topology::core& own = machine_.cores()[index % machine_.cores().size()];
+  plan.kind = machine_.clusters()[own.cluster].kind;
+  plan.elsewhere_counts = plan_.pin;
   plan.stack_bytes = options_.stack_size;
   // Nearest first; among equals the next index first, so that thieves spread. Workers that the
   // system moves about are near to nobody.

@@ -114,6 +114,15 @@ runtime_stats RuntimeCore::stats() const {
   all.total.unhandled = value(unhandled_);
   all.controller_steps = steering_.steps();
   all.class_refusals = thread_classes_.refusals();
+  all.rebound = value(rebound_);
+  for (unsigned c = 0; c < qos_count && cpu_kinds_.count() != 0; ++c) {
+    all.residency[c].resize(cpu_kinds_.count());
+    for (unsigned kind = 0; kind < cpu_kinds_.count(); ++kind) {
+      for (const auto& worker : workers_) {
+        all.residency[c][kind] += worker->residence().count(c, kind);
+      }
+    }
+  }
   all.live = all.total.spawned > all.total.completed ? all.total.spawned - all.total.completed : 0;
   return all;
 }

@@ -113,6 +113,10 @@ class RuntimeCore {
   const GroupBoard& groups() const noexcept { return groups_; }
   /// Of a group that the caller has a handle of: see GroupBoard::index_of.
   unsigned index_of(TaskGroup& group) { return groups_.index_of(group, id_, seats_); }
+  /// Empty where cores are alike, or workers are not bound.
+  const CpuKinds& cpu_kinds() const noexcept { return cpu_kinds_; }
+  /// A worker's thread was found on the wrong kind of core and is bound once more.
+  void note_rebound() noexcept { rebound_.fetch_add(1, std::memory_order_relaxed); }
   machine::ThreadClasses& thread_classes() noexcept { return thread_classes_; }
   Hub& hub() noexcept { return *hub_; }
   std::uint32_t id() const noexcept { return id_; }
@@ -194,6 +198,7 @@ class RuntimeCore {
   std::vector<Seat*> seats_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<machine::ThreadHandle> threads_;
+  CpuKinds cpu_kinds_;
   Clusters clusters_;
   Steering steering_;
   std::unique_ptr<Monitor> monitor_;
@@ -212,6 +217,7 @@ class RuntimeCore {
   alignas(kCacheLinePair) Atomic<std::uint64_t> outside_spawned_{0};
   Atomic<std::uint64_t> outside_forgotten_{0};
   Atomic<std::uint64_t> unhandled_{0};
+  Atomic<std::uint64_t> rebound_{0};
   Atomic<std::uint32_t> idle_waiters_{0};
   Atomic<std::uint32_t> idle_epoch_{0};  // futex of wait_idle
 

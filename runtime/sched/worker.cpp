@@ -32,6 +32,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       first_heap_(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime_(seat, *this, surroundings, plan_.stack_bytes),
       timers_(machine::now()),
+      residence_(core.cpu_kinds(), plan_.kind, plan_.elsewhere_counts),
       batch_(kBatchMax),
       victims_(plan_.victims.size()) {
   seat_.worker.store(this, std::memory_order_release);  // M29
@@ -62,16 +63,25 @@ void Worker::settle_out() noexcept {
   machine::take_requests_from(nullptr);
 }
 
-bool Worker::drive() noexcept {
-  settle_in();
-  machine::want_precise_timers();
+/// The calling thread becomes what the system is to see in the worker.
+void Worker::bind() noexcept {
   if (plan_.cpu >= 0) {
     const int error = machine::pin_this_thread(plan_.cpu);
     pinned_.store(error == 0, std::memory_order_relaxed);
-    if (error == 0) seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
-    if (error != 0) core_.note_unpinned(plan_.cpu, error);
+    if (error == 0) {
+      seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
+    } else {
+      ++refused_pins_;
+      core_.note_unpinned(plan_.cpu, error);
+    }
   }
   if (plan_.thread_class) core_.thread_classes().ask(*plan_.thread_class);
+}
+
+bool Worker::drive() noexcept {
+  settle_in();
+  machine::want_precise_timers();
+  bind();
   for (;;) {
     // Called to search: do that first, so that nobody waits for a searcher that polls instead.
     if (called_) search();
@@ -144,6 +154,13 @@ void Worker::look_after_time() noexcept {
   if (const std::size_t fired = timers_.expire(now)) bump(runtime_.counters().timers_fired, fired);
   if (seat_.taken.load(std::memory_order_relaxed) != 0) {
     runtime_.forget_ready(seat_.taken.exchange(0, std::memory_order_relaxed));
+  }
+  if (residence_.is_due(now) && polls != 0) [[unlikely]] {
+    const unsigned served = seat_.run_class.load(std::memory_order_relaxed);
+    if (residence_.look(now, served) && refused_pins_ < machine::ThreadClasses::kTries) {
+      core_.note_rebound();
+      bind();
+    }
   }
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
   seat_.looked_at.store(now, std::memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "sched/inbox.hpp"
 #include "sched/steal.hpp"
 #include "sched/timers.hpp"
+#include "sched/residence.hpp"
 
 namespace paceline::core {
 
@@ -32,6 +33,8 @@ class Worker {
     unsigned index = 0;
     int cpu = -1;                                      // bind to it; -1: do not bind
     std::optional<machine::ThreadClass> thread_class;  // asked for its thread
+    unsigned kind = 0;                                 // of core that it is meant for
+    bool elsewhere_counts = false;                     // to run on another kind is a mistake
     std::size_t stack_bytes = 0;
     std::vector<unsigned> victims;  // the other workers, nearest first, cluster by cluster
     std::vector<Range> of_cluster;  // where in `victims` those of a cluster are; see Clusters
@@ -68,6 +71,7 @@ class Worker {
   Seat& seat() noexcept { return seat_; }
   RuntimeCore& core() noexcept { return core_; }
   unsigned index() const noexcept { return plan_.index; }
+  const Residence& residence() const noexcept { return residence_; }
   bool pinned() const noexcept { return pinned_.load(std::memory_order_relaxed); }
 
   /// Asks the worker to leave its loop once it has nothing to do. Any thread.
@@ -94,6 +98,7 @@ class Worker {
   };
 
   void settle_in() noexcept;
+  void bind() noexcept;
   void look_after_time() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;
@@ -129,6 +134,7 @@ class Worker {
   ExecutorRuntime runtime_;
   TimerWheel timers_;
   Inbox inbox_;
+  Residence residence_;
 
   unsigned batch_;            // polls until the next look at the clock
   Nanos last_look_ = 0;       // and when the last one was
@@ -143,6 +149,7 @@ class Worker {
   Nanos raid_pause_ = 0;  // wait so long before the next raid: they do not pay
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
+  unsigned refused_pins_ = 0;
   Atomic<bool> pinned_{false};
   Atomic<int> thread_number_{0};
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Proves how a runtime uses a machine: virtual workers for another one, bound ones for this, all
-// cores alike where this one cannot be understood, and classes asked of the system at most three
-// times (statements 8 and 68).
+// cores alike where this one cannot be understood, classes asked of the system at most three times,
+// and bindings renewed where they were lost (statements 8, 68 and 69).
+#include <chrono>
 #include <cstdlib>
 
 #include <sched.h>
@@ -127,4 +128,61 @@ TEST_CASE("statement 68: workers of the slow kind ask for batch, and a refusal h
   CHECK(refusals <= 3);
   CHECK((policies.back() == SCHED_BATCH || refusals > 0));
   expect_workers(rt, rt.workers());
+}
+
+TEST_CASE("statement 69: a worker that was moved to the wrong kind of core is bound again") {
+  const topology here = topology::detect();
+  if (here.cores().size() < 2) return;
+  const int fast = static_cast<int>(here.cores().front().cpu);
+  const int slow = static_cast<int>(here.cores().back().cpu);
+  const Variable kinds("PACELINE_KINDS", std::to_string(slow) + "=300");
+  runtime_options options;
+  options.preemption = preemption_mode::safepoint;  // a worker keeps its thread
+  runtime rt(options);
+  if (rt.workers() != here.cores().size()) return;  // a quota: nothing is bound
+  const auto moved = [&]() -> task<bool> {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    if (::sched_getcpu() != slow) co_return false;
+    cpu_set_t wrong;  // what somebody's tool may do to every thread of the process
+    CPU_ZERO(&wrong);
+    CPU_SET(static_cast<std::size_t>(fast), &wrong);
+    if (::sched_setaffinity(0, sizeof wrong, &wrong) != 0) co_return false;
+    while (::sched_getcpu() != slow && std::chrono::steady_clock::now() < limit) co_await yield();
+    co_return ::sched_getcpu() == slow;
+  };
+  CHECK(rt.spawn({.qos = qos::utility, .core = rt.workers() - 1}, moved).join());
+  const runtime_stats stats = rt.stats();
+  CHECK(stats.rebound >= 1);
+  const auto& utility = stats.residency[static_cast<std::size_t>(qos::utility)];
+  REQUIRE(utility.size() == 2);
+  CHECK(utility[0] >= 21);  // a fifth of a second's looks, and one
+}
+
+TEST_CASE("virtual workers show which classes ran on which kind of core, and are never bound") {
+  runtime rt(on("1P+1E"));
+  const auto busy = [] {
+    return []() -> task<> {
+      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(50);
+      while (std::chrono::steady_clock::now() < until) co_await yield();
+    };
+  };
+  auto quick = rt.spawn({.qos = qos::user_initiated, .core = 0}, busy());
+  rt.spawn({.qos = qos::background, .core = 1}, busy()).join();
+  quick.join();
+  const runtime_stats stats = rt.stats();
+  const auto looks = [&](qos own, std::size_t kind) {
+    return stats.residency[static_cast<std::size_t>(own)][kind];
+  };
+  CHECK(looks(qos::user_initiated, 0) >= 1);
+  CHECK(looks(qos::user_initiated, 1) == 0);
+  CHECK(looks(qos::background, 0) == 0);
+  CHECK(looks(qos::background, 1) >= 1);
+  CHECK(stats.rebound == 0);
+}
+
+TEST_CASE("where cores are alike nobody looks where workers run") {
+  runtime rt(on("4"));
+  rt.spawn([]() -> task<> { co_await yield(); }()).join();
+  for (const auto& row : rt.stats().residency) CHECK(row.empty());
+  CHECK(rt.stats().rebound == 0);
 }
