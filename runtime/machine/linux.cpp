@@ -117,24 +117,22 @@ bool barrier_everywhere() noexcept {
 int this_thread_number() noexcept { return static_cast<int>(::gettid()); }
 
 std::optional<ThreadState> look_at_thread(int number) noexcept {
-  const auto read_file = [number](const char* format, char* text, std::size_t size) noexcept {
-    char path[64];
-    std::snprintf(path, sizeof path, format, number);
-    const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    const ::ssize_t got = ::read(file, text, size - 1);
-    ::close(file);
-    if (got <= 0) return false;
-    text[got] = '\0';
-    return true;
-  };
-  char text[512];
   ThreadState state;
-  // "cpu-time wait-time slices", in nanoseconds.
-  if (!read_file("/proc/self/task/%d/schedstat", text, sizeof text)) return std::nullopt;
-  state.cpu_time = std::strtoll(text, nullptr, 10);
+  // The clock of a thread by its number, as the kernel forms it (its posix-timers.h): exact to this
+  // moment, where /proc/self/task/N/schedstat knows the last tick.
+  const ::clockid_t clock = static_cast<::clockid_t>((~static_cast<unsigned>(number) << 3) | 6);
+  timespec ran{};
+  if (::clock_gettime(clock, &ran) != 0) return std::nullopt;
+  state.cpu_time = Nanos{ran.tv_sec} * kSecond + ran.tv_nsec;
+  char text[512];
+  std::snprintf(text, sizeof text, "/proc/self/task/%d/stat", number);
+  const int file = ::open(text, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return std::nullopt;
+  const ::ssize_t got = ::read(file, text, sizeof text - 1);
+  ::close(file);
+  if (got <= 0) return std::nullopt;
+  text[got] = '\0';
   // "number (name) state ...": the name may hold anything.
-  if (!read_file("/proc/self/task/%d/stat", text, sizeof text)) return std::nullopt;
   const char* after_name = std::strrchr(text, ')');
   state.runnable = after_name != nullptr && after_name[1] == ' ' && after_name[2] == 'R';
   return state;

@@ -25,8 +25,6 @@ constexpr Nanos kLinger = 20 * kMillisecond;
 // A worker that is lent while something waits changes its thread after so long: many times what the
 // calls that are no trouble take, a few times what the change costs.
 constexpr Nanos kLentAtMost = 50 * kMicrosecond;
-// What a thread does is judged by what it did for so long.
-constexpr Nanos kWeighFor = 500 * kMicrosecond;
 // A task that spawns gets so many times handoff_after (decision 0011).
 constexpr Nanos kSpawnerGets = 10;
 // A monitor that looks again within so long need not be hurried.
@@ -233,9 +231,13 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     // worker it would be slower at it.
     const bool spawns =
         worker.runtime().counters().spawned.load(std::memory_order_relaxed) != seen.spawned;
-    const Nanos until = saturating_add(seen.asked_at, handoff_after_ * (spawns ? kSpawnerGets : 1));
+    // Two looks at what its thread does, half the time apart: what it did between them decides.
+    const Nanos half = handoff_after_ / 2 * (spawns ? kSpawnerGets : 1);
+    const Nanos from = seen.weighed_at == 0 ? seen.asked_at : seen.weighed_at;
+    const Nanos until = saturating_add(from, half);
     if (now >= until) {
-      weigh(worker, seen, now, next);
+      weigh(worker, seen, now);
+      next = std::min(next, saturating_add(now, half));
     } else {
       next = std::min(next, until);
     }
@@ -262,7 +264,7 @@ void Monitor::press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept {
 }
 
 /// A task has answered no request for long: is it the task, or does the system not let it run?
-void Monitor::weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
+void Monitor::weigh(Worker& worker, Seen& seen, Nanos now) noexcept {
   const Seat& seat = worker.seat();
   const std::uint32_t hold = seat.hold.load(std::memory_order_relaxed);
   if (!Hold::is_held(hold)) return;
@@ -271,22 +273,20 @@ void Monitor::weigh(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept
   const Nanos over = now - seen.weighed_at;
   const Nanos ran = state->cpu_time - seen.cpu_time;
   const bool second_look = seen.weighed_at != 0;
+  // It computes, or it is blocked in the system. Ready to run and not running: starved, and another
+  // thread in its place would starve as well. Judged by half of `handoff_after`, not by a moment: a
+  // thread that comes back after a long time off its processor would seem to compute.
+  const bool computes = ran >= over / 8;
+  if (second_look && (computes || !state->runnable)) {
+    seen.asked_at = 0;  // from the beginning, should that fail
+    core_.crew().send(worker, hold, seen.poll, seen.suspect);
+    return;
+  }
+  if (second_look) {
+    starved_.store(starved_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   seen.weighed_at = now;
   seen.cpu_time = state->cpu_time;
-  if (!second_look) {
-    next = std::min(next, now + kWeighFor);
-    return;
-  }
-  // It computes, or it is blocked in the system. Ready to run and not running: starved, and another
-  // thread in its place would starve as well.
-  const bool computes = ran >= over / 8;
-  if (!computes && state->runnable) {
-    starved_.store(starved_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    next = std::min(next, now + kWeighFor);
-    return;
-  }
-  seen.asked_at = 0;  // from the beginning, should that fail
-  core_.crew().send(worker, hold, seen.poll, seen.suspect);
 }
 
 void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {

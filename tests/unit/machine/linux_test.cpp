@@ -17,6 +17,7 @@
 #include "unit/base/child.hpp"
 
 using namespace paceline::core;
+using paceline_test::eventually;
 using paceline_test::in_child;
 
 TEST_CASE("the clock is the steady one and never runs backwards") {
@@ -196,4 +197,41 @@ TEST_CASE("a fork changes the generation in the child and not in the parent") {
   });
   REQUIRE(end.exit_code == 0);
   REQUIRE(machine::fork_generation() == before);
+}
+
+TEST_CASE("what another thread does, and how long it has run, is known to the moment") {
+  struct Shared {
+    std::atomic<int> number{0};
+    std::atomic<std::int64_t> own_time{0};
+    std::atomic<bool> go_on{true};
+    Atomic<std::uint32_t> word{0};
+  } shared;
+  const auto body = [](void* raw) noexcept {
+    auto& to = *static_cast<Shared*>(raw);
+    to.number = machine::this_thread_number();
+    while (to.go_on) {
+      timespec time{};
+      ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+      to.own_time = std::int64_t{time.tv_sec} * kSecond + time.tv_nsec;
+    }
+    while (to.word == 0) machine::park(to.word, 0, kForever);
+  };
+  const machine::ThreadHandle thread = machine::start_thread(body, &shared);
+  eventually("it computes", [&] { return shared.own_time > 0; });
+  for (int i = 0; i < 100; ++i) {
+    const std::int64_t said = shared.own_time;
+    const auto state = machine::look_at_thread(shared.number);
+    REQUIRE(state.has_value());
+    REQUIRE(state->runnable);
+    REQUIRE(state->cpu_time >= said);
+  }
+  shared.go_on = false;
+  eventually("it is blocked",
+             [&] { return !machine::look_at_thread(shared.number).value().runnable; });
+  const Nanos then = machine::look_at_thread(shared.number).value().cpu_time;
+  REQUIRE(machine::look_at_thread(shared.number).value().cpu_time == then);
+  shared.word = 1;
+  machine::unpark(shared.word);
+  machine::join_thread(thread);
+  REQUIRE_FALSE(machine::look_at_thread(1 << 29).has_value());  // no such thread
 }
