@@ -263,7 +263,10 @@ class TreeIndexTest(unittest.TestCase):
         self.assertEqual([row[0] for row in rows], ["0", "1", "2", "total"])
         for column in range(1, 6):
             total = int(rows[3][column].replace(",", ""))
-            self.assertEqual(sum(int(row[column].replace(",", "")) for row in rows[:3]), total)
+            of_workers = sum(int(row[column].replace(",", "")) for row in rows[:3])
+            # Tasks and polls that ended on a spare thread are in the total alone.
+            check = self.assertLessEqual if column <= 2 else self.assertEqual
+            check(of_workers, total)
         self.assertRegex(done, r"p50 .*, p99 .*, max .* ticks\)")
 
 

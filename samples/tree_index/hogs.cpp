@@ -34,7 +34,7 @@ std::uint64_t Hogs::end() {
 
 paceline::task<void> Hogs::hog() {
   std::uint64_t x = 1;
-  while (!over_.load(std::memory_order_relaxed)) {
+  do {
     for (int i = 0; i < kSteps; ++i) {
       x = compute(x);
       if (!rude_) paceline::preempt_point();
@@ -42,7 +42,7 @@ paceline::task<void> Hogs::hog() {
     // An xorshift never meets 0, which only its reader knows.
     if (x != 0) steps_.fetch_add(kSteps, std::memory_order_relaxed);
     co_await paceline::yield();
-  }
+  } while (!over_.load(std::memory_order_relaxed));
 }
 
 }  // namespace tree_index

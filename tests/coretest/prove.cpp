@@ -69,8 +69,8 @@ constexpr std::array<Planting, 9> kPlantings = {{
 
 // Each scenario of a planting looks so often, with a new seed, before the mistake counts as unseen.
 // On a machine that does much else the best scenario misses up to one mistake in three at its first
-// look; six looks leave one in a thousand or less.
-constexpr int kRounds = 2;
+// look, on one that is overloaded eight in ten: twelve looks, which cost time after misses alone.
+constexpr int kRounds = 4;
 // How long a scenario may look, and how long it may stand still, before the next one tries.
 constexpr double kLookSeconds = 6 * kSlowness;
 constexpr double kStillSeconds = 3 * kSlowness;

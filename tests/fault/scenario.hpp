@@ -90,21 +90,28 @@ inline unsigned expect_survival(std::span<const Scenario> scenarios,
     CHECK(clean == 5 * 42);
 
     all_points += fault::for_every_failure([&](unsigned k) {
-      stage.fails_at = k;
-      const long before = settled();
-      int value = 42;
-      bool threw = false;
-      try {
-        value = scenario.run(stage);
-      } catch (const std::bad_alloc&) {
-        threw = true;
+      // What is taken once and kept shows in one go, as when a worker meets a size of frames for
+      // the first time; what a failure leaks shows in every go.
+      bool delivered = false;
+      long leaked = 1;
+      for (int go = 0; go < 5 && leaked != 0; ++go) {
+        stage.fails_at = k;
+        const long before = settled();
+        int value = 42;
+        bool threw = false;
+        try {
+          value = scenario.run(stage);
+        } catch (const std::bad_alloc&) {
+          threw = true;
+        }
+        const bool delivered_now = stage.delivered | fault::disarm();
+        delivered |= delivered_now;
+        stage.delivered = false;
+        leaked = settled() - before;
+        CHECK(value == 42);
+        CHECK((delivered_now || !threw));
       }
-      const bool delivered = stage.delivered | fault::disarm();
-      stage.delivered = false;
-      const long leaked = settled() - before;
-      CHECK(value == 42);
       CHECK(leaked == 0);
-      CHECK((delivered || !threw));
       CHECK(rt.stats().live == 0);
       CHECK(other.stats().live == 0);
       CHECK(rt.stats().total.spawned == rt.stats().total.completed);

@@ -37,18 +37,17 @@ struct Stray {
 
 class Counter {
  public:
-  Counter(Context& context, paceline::runtime& rt, Rng rng)
-      : context_(context), rt_(rt), rng_(rng) {}
+  Counter(Context& context, paceline::runtime& rt, Rng rng, Goal& awake)
+      : context_(context), rt_(rt), rng_(rng), awake_(awake) {}
 
   void by_wake() {
     auto taker = rt_.spawn(take_items());
     wait_until([this] { return moved_in_.load(std::memory_order_acquire); });
     for (std::uint64_t i = 1; i <= kItems; ++i) {
-      gap();
-      sent_at_ = now_ns();
-      item_.store(i, std::memory_order_release);
-      owner_.wake();
-      await_arrival(i);
+      hand_over(i, [&] {
+        item_.store(i, std::memory_order_release);
+        owner_.wake();
+      });
     }
     item_.store(kItems + 1, std::memory_order_release);
     owner_.wake();
@@ -57,22 +56,16 @@ class Counter {
 
   void by_spawn() {
     for (std::uint64_t i = 1; i <= kItems; ++i) {
-      gap();
-      sent_at_ = now_ns();
       paceline::spawn_options options;
       if (rng_.below(4) == 0) options.core = rng_.below(rt_.workers());
-      rt_.spawn(arrive_once(i), options).detach();
-      await_arrival(i);
+      hand_over(i, [&] { rt_.spawn(arrive_once(i), options).detach(); });
     }
   }
 
   void by_post() {
     const paceline::scheduler scheduler = rt_.get_scheduler();
     for (std::uint64_t i = 1; i <= kItems; ++i) {
-      gap();
-      sent_at_ = now_ns();
-      post(scheduler, i);
-      await_arrival(i);
+      hand_over(i, [&] { post(scheduler, i); });
     }
   }
 
@@ -99,6 +92,18 @@ class Counter {
 
  private:
   void gap() { busy_for(static_cast<std::int64_t>(rng_.below(kLongestGapUs * 1000))); }
+
+  /// Sends an item and waits for it. One in 16 is looked at: did it find its worker awake?
+  template <class Send>
+  void hand_over(std::uint64_t item, Send&& send) {
+    const bool is_looked_at = item % 16 == 0;
+    const std::uint64_t before = is_looked_at ? rt_.stats().total.unparks : 0;
+    gap();
+    sent_at_ = now_ns();
+    send();
+    await_arrival(item);
+    if (is_looked_at) awake_.reach_if(rt_.stats().total.unparks == before);
+  }
 
   void await_arrival(std::uint64_t item) {
     wait_until([&] { return arrived_.load(std::memory_order_acquire) >= item; });
@@ -164,6 +169,7 @@ class Counter {
   Context& context_;
   paceline::runtime& rt_;
   Rng rng_;
+  Goal& awake_;
   std::int64_t sent_at_ = 0;  // the item that is on its way orders it
   std::atomic<std::uint64_t> arrived_{0};
   std::atomic<std::uint64_t> item_{0};
@@ -183,7 +189,7 @@ void run_park_edge(Context& context) {
   for (Rng rng = context.rng(1); context.more();) {
     const paceline::worker_stats before = rt->stats().total;
     const std::uint64_t ops_before = context.ops();
-    Counter counter(context, *rt, Rng(rng.next()));
+    Counter counter(context, *rt, Rng(rng.next()), awake);
     switch (rng.below(rt->workers() > 1 ? 5 : 4)) {
       case 0: counter.by_wake(); break;
       case 1: counter.by_spawn(); break;

@@ -111,6 +111,7 @@ class Life {
         (*runtime_)->spawn(body(Ticket(ledger_), kind)).detach();
         ledger_.accepted.fetch_add(1);
         busy_for(static_cast<std::int64_t>(rng.below(100)) * kMicro);
+        give_way();
       }
     } catch (const paceline::runtime_stopped&) {
       ledger_.refused.fetch_add(1);
@@ -122,6 +123,7 @@ class Life {
     while (!dead_.load(std::memory_order_acquire)) {
       post(Ticket(ledger_), scheduler);
       busy_for(static_cast<std::int64_t>(rng.below(100)) * kMicro);
+      give_way();
     }
     post(Ticket(ledger_), scheduler);  // the runtime is gone for sure
     goals_.post_refused.reach_if(ledger_.refused.load() > 1);
@@ -202,7 +204,7 @@ class InnerDeath {
 };
 
 void one_cycle(Context& context, Goals goals, Rng& rng) {
-  if (rng.below(8) == 0) {
+  if (context.round() == 2 || rng.below(8) == 0) {
     InnerDeath(context, goals, Rng(rng.next())).live_and_die();
     return;
   }

@@ -55,7 +55,9 @@ TEST_CASE("tasks that obey are awaited, and nothing is reported") {
     }
   };
   {
-    runtime rt(abandoning(2));
+    runtime_options options = abandoning(2);
+    options.shutdown_deadline = std::chrono::minutes(1);
+    runtime rt(options);
     for (int i = 0; i < 50; ++i) rt.spawn({}, body).detach();
   }
   CHECK(capture.text() == "");
@@ -274,7 +276,7 @@ runtime_options impatient(shutdown_policy policy) {
   options.on_shutdown = policy;
   options.preemption = preemption_mode::automatic;
   options.slice = std::chrono::microseconds(100);
-  options.handoff_after = std::chrono::milliseconds(1);
+  options.handoff_after = std::chrono::milliseconds(20);  // of those who never answer, no others
   options.shutdown_deadline = std::chrono::seconds(1);  // whoever obeys needs a moment beside hogs
   return options;
 }

@@ -154,14 +154,19 @@ TEST_CASE("a task is not blamed for locks of other threads and tasks") {
     core::check_locks = &core::stop_if_locks_held;
     const std::lock_guard outside(plain);  // this thread runs no task
     runtime rt(hasty());
-    auto keeper = []() -> task<> {
+    std::atomic<int> gave{0};
+    auto keeper = [&gave]() -> task<> {
       shared.lock();
-      co_await sleep_for(20ms);
-      shared.unlock();  // the same thread: there is one worker
+      while (gave < 2) co_await sleep_for(1ms);  // and is there to give way to
+      shared.unlock();                           // the same thread: there is one worker
     };
     auto keeps = rt.spawn({.name = "keeper"}, keeper);
     std::vector<join_handle<>> innocent;
-    for (int i = 0; i < 2; ++i) innocent.push_back(rt.spawn({}, [&] { give_way(rt); }));
+    for (int i = 0; i < 2; ++i)
+      innocent.push_back(rt.spawn({}, [&] {
+        give_way(rt);
+        ++gave;
+      }));
     for (auto& handle : innocent) handle.join();
     keeps.join();
   });

@@ -220,6 +220,9 @@ TEST_CASE("stop callbacks may use the runtime, whoever requests the stop") {
   rt->spawn({}, body).detach();
   rt->spawn({}, body).detach();
   eventually("all wait", [&] { return waiting == 3; });
+  for (std::size_t worker = 0; worker < 2; ++worker) {  // the last poll of each is over
+    rt->spawn({.core = worker}, [] {}).join();
+  }
   source.request_stop();
   rt->wait_idle();
   CHECK(called.load() == 3);

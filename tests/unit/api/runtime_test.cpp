@@ -21,7 +21,7 @@ void refused(runtime_options options, std::string_view part) {
   const std::string message =
       message_of<std::invalid_argument>([&] { const runtime rt(std::move(options)); });
   CHECK(says(message, part));
-  CHECK(thread_count() == threads);
+  CHECK(threads_fall_to(threads));
 }
 
 task<std::size_t> worker_index() { co_return this_task::worker(); }

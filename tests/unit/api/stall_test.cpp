@@ -92,35 +92,42 @@ bool handled(int signal) {
 }  // namespace
 
 TEST_CASE("a hog is told by name, with the function it is stuck in") {
-  Listener listener;
-  runtime rt(listening(listener));
-  std::atomic<bool> go_on{true};
-  std::atomic<bool> begun{false};
-  task_id id = 0;
-  auto hog = rt.spawn({.qos = qos::utility, .name = "the hog"}, [&] {
-    id = this_task::id();
-    begun = true;
-    called_by_the_task(go_on);
-  });
-  eventually("it runs", [&] { return begun.load(); });
-  auto waits = rt.spawn({}, [] {});
-  const Told told = listener.first();
-  go_on = false;
-  hog.join();
-  waits.join();
-  CHECK(told.runtime == "watched");
-  CHECK(told.task == "the hog");
-  CHECK(told.id == id);
-  CHECK(told.its_class == qos::utility);
-  CHECK(told.worker == 0);
-  CHECK(told.lasted >= 100ms);
-  CHECK(told.handed_off);
-  CHECK(told.kind != stall_kind::blocked);
-  if (told.kind == stall_kind::hog && !kThreadSanitizer) {
-    INFO(told.stack);
-    CHECK(told.stack.find("stuck_in_computing") < told.stack.find("called_by_the_task"));
-    CHECK(says(told.stack, "called_by_the_task"));
+  // Its thread has 50 ms to take its own stack: another go, where the system kept it from that.
+  bool stack_seen = false;
+  for (int go = 0; go < 5 && !stack_seen; ++go) {
+    Listener listener;
+    // A second: the hand-off comes before, also where the monitor has to wait for its turn.
+    runtime rt(listening(listener, 1s));
+    std::atomic<bool> go_on{true};
+    std::atomic<bool> begun{false};
+    task_id id = 0;
+    auto hog = rt.spawn({.qos = qos::utility, .name = "the hog"}, [&] {
+      id = this_task::id();
+      begun = true;
+      called_by_the_task(go_on);
+    });
+    eventually("it runs", [&] { return begun.load(); });
+    auto waits = rt.spawn({}, [] {});
+    const Told told = listener.first();
+    go_on = false;
+    hog.join();
+    waits.join();
+    CHECK(told.runtime == "watched");
+    CHECK(told.task == "the hog");
+    CHECK(told.id == id);
+    CHECK(told.its_class == qos::utility);
+    CHECK(told.worker == 0);
+    CHECK(told.lasted >= 1s);
+    CHECK(told.handed_off);
+    CHECK(told.kind != stall_kind::blocked);
+    stack_seen = told.kind != stall_kind::hog || kThreadSanitizer || !told.stack.empty();
+    if (told.kind == stall_kind::hog && !kThreadSanitizer && stack_seen) {
+      INFO(told.stack);
+      CHECK(told.stack.find("stuck_in_computing") < told.stack.find("called_by_the_task"));
+      CHECK(says(told.stack, "called_by_the_task"));
+    }
   }
+  CHECK(stack_seen);
 }
 
 TEST_CASE("a task blocked in the system is told with its stack, and its call is not interrupted") {
@@ -171,21 +178,27 @@ TEST_CASE("each stall of a task is told anew") {
   runtime_options options = listening(listener, 2ms);
   options.preemption = preemption_mode::safepoint;
   runtime rt(options);
+  // The other task may be starved by the system, which is told, too.
+  const auto told = [&listener] {
+    std::size_t count = 0;
+    for (const Told& each : listener.told()) count += each.task == "again" ? 1 : 0;
+    return count;
+  };
+  std::atomic<bool> over{false};
   auto hog = rt.spawn({.name = "again"}, [&]() -> task<> {
     for (std::size_t round = 1; round <= 2; ++round) {
-      while (listener.told().size() < round) stall_test_sink += 1;
+      while (told() < round) stall_test_sink += 1;
+      over = round == 2;  // nobody waits behind its last poll
       co_await yield();
     }
   });
-  std::atomic<bool> over{false};
   auto waits = [&over]() -> task<> {
     while (!over) co_await yield();
   };
   auto other = rt.spawn({}, waits);
   hog.join();
-  over = true;
   other.join();
-  CHECK(listener.told().size() == 2);
+  CHECK(told() == 2);
 }
 
 TEST_CASE("a task that answers, and one behind which nobody waits, is no stall") {

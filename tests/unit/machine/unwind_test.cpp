@@ -196,7 +196,9 @@ TEST_CASE("an address outside every module is printed as a number") {
 TEST_CASE("the stack of a thread that computes is taken by signal, and only when asked") {
   const std::uint64_t before = sample_signals_sent();
   std::atomic<bool> go_on{true};
+  const int sunk = sink;
   Numbered spinner([&go_on] { spinning_of_unwind_test(go_on); });
+  eventually("it spins", [&] { return sink != sunk; });
   CHECK_FALSE(trace_of_running(spinner.number(), kSecond));  // nothing is installed
   CHECK(sample_signals_sent() == before);
   {
