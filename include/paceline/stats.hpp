@@ -54,8 +54,8 @@ struct runtime_stats {
   std::size_t pinned_workers = 0;     ///< workers bound to a core
   std::uint64_t class_refusals = 0;   ///< times the system refused a worker's scheduling class
   std::uint64_t rebound = 0;          ///< times a worker ran on the wrong kind and was bound again
-  /// Where tasks of each class (by qos) were found running, by index of the kind of core (see
-  /// topology::kinds): a look per worker and 10 ms of its work. Empty where cores are alike.
+  /// Looks that found tasks of each class (by qos) on each kind of core (topology::kinds), see
+  /// docs/topology.md. Empty where cores are alike or workers are not bound.
   std::array<std::vector<std::uint64_t>, qos_count> residency;
   std::uint64_t handoffs = 0;          ///< workers that changed their thread
   std::uint64_t handoffs_refused = 0;  ///< of those that were to: no thread, or too late

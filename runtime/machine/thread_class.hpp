@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// How the system is asked to treat worker threads: by the kind of core they are bound to, once when
-// a thread begins to drive a worker, never for a task.
+// How the system is asked to treat worker threads: by the kind of core they are bound to,
+// whenever a thread is bound for a worker, never for a task.
 // It must never insist: a system that refuses three times is not asked again.
 // Proof: tests/unit/machine/thread_class_test.cpp.
 #pragma once

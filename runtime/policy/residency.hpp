@@ -4,9 +4,10 @@
 // To bind a thread is a wish on some systems, and on others somebody may have moved it since: a
 // cgroup that shrank, a tool that sets affinities. So the thread looks now and then, and asks once
 // more when it was elsewhere for more than a fifth of a second's looks; at once when so many looks
-// failed that the rest of the second could not make up for it. Source: policies.md 6.4 (a look at
-// least every 10 ms, 80 % over 1 s). Nothing is asked again while all is well: what the system has
-// granted it keeps. Pure; used by one worker. Proof: tests/unit/policy/residency_test.cpp.
+// failed that the rest of the second could not make up for it. Source: policies.md 6.4 (a look
+// every 10 ms, 80 % over 1 s); here between polls only, so after a long one. Nothing is asked again
+// while all is well: what the system has granted it keeps. Pure; used by one worker. Proof:
+// tests/unit/policy/residency_test.cpp.
 #pragma once
 
 #include "base/time.hpp"

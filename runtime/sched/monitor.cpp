@@ -25,6 +25,8 @@ constexpr Nanos kLinger = 20 * kMillisecond;
 // A worker that is lent while something waits changes its thread after so long: many times what the
 // calls that are no trouble take, a few times what the change costs.
 constexpr Nanos kLentAtMost = 50 * kMicrosecond;
+// What a thread does is judged by what it did for so long, at least.
+constexpr Nanos kWeighFor = 500 * kMicrosecond;
 // A task that spawns gets so many times handoff_after (decision 0011).
 constexpr Nanos kSpawnerGets = 10;
 // A monitor that looks again within so long need not be hurried.
@@ -206,6 +208,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   }
   if (!something_waits(worker)) {
     seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
+    seen.weighed_at = 0;
     return;
   }
   // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
@@ -232,11 +235,11 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     const bool spawns =
         worker.runtime().counters().spawned.load(std::memory_order_relaxed) != seen.spawned;
     // Two looks at what its thread does, half the time apart: what it did between them decides.
-    const Nanos half = handoff_after_ / 2 * (spawns ? kSpawnerGets : 1);
+    const Nanos half = std::max(handoff_after_ / 2, kWeighFor) * (spawns ? kSpawnerGets : 1);
     const Nanos from = seen.weighed_at == 0 ? seen.asked_at : seen.weighed_at;
     const Nanos until = saturating_add(from, half);
     if (now >= until) {
-      weigh(worker, seen, now);
+      weigh(worker, seen);
       next = std::min(next, saturating_add(now, half));
     } else {
       next = std::min(next, until);
@@ -264,10 +267,11 @@ void Monitor::press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept {
 }
 
 /// A task has answered no request for long: is it the task, or does the system not let it run?
-void Monitor::weigh(Worker& worker, Seen& seen, Nanos now) noexcept {
+void Monitor::weigh(Worker& worker, Seen& seen) noexcept {
   const Seat& seat = worker.seat();
   const std::uint32_t hold = seat.hold.load(std::memory_order_relaxed);
   if (!Hold::is_held(hold)) return;
+  const Nanos now = machine::now();  // of the same moment as the thread's clock
   const auto state = machine::look_at_thread(worker.thread_number());
   if (!state) return;
   const Nanos over = now - seen.weighed_at;
@@ -278,7 +282,7 @@ void Monitor::weigh(Worker& worker, Seen& seen, Nanos now) noexcept {
   // thread that comes back after a long time off its processor would seem to compute.
   const bool computes = ran >= over / 8;
   if (second_look && (computes || !state->runnable)) {
-    seen.asked_at = 0;  // from the beginning, should that fail
+    seen.asked_at = seen.weighed_at = 0;  // from the beginning, should that fail
     core_.crew().send(worker, hold, seen.poll, seen.suspect);
     return;
   }
@@ -297,6 +301,8 @@ void Monitor::look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) n
     seen.hold = hold;
     seen.poll = poll;
     seen.since = seen.lent_since = now;
+    seen.asked_at = seen.weighed_at = 0;
+    seen.suspect = {};
   }
   if (!something_waits(worker)) return;
   if (now - seen.lent_since < kLentAtMost) {

@@ -97,7 +97,7 @@ class Monitor {
   static void thread_body(void* self) noexcept;
   void run() noexcept;
   static void rouse(Atomic<std::uint32_t>& word) noexcept;
-  void weigh(Worker& worker, Seen& seen, Nanos now) noexcept;
+  void weigh(Worker& worker, Seen& seen) noexcept;
   void look_at_lent(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   bool look(Nanos now, Nanos& next) noexcept;
   bool look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept;

@@ -26,7 +26,8 @@ Residence::Residence(const CpuKinds& kinds, unsigned own, bool real)
       counts_(std::size_t{qos_count} * kinds.count()) {}
 
 bool Residence::look(Nanos now, unsigned class_index) noexcept {
-  const std::uint8_t found = is_real_ ? kinds_.of(machine::current_cpu()) : own_;
+  const int cpu = is_real_ ? machine::current_cpu() : -1;
+  const std::uint8_t found = cpu >= 0 ? kinds_.of(cpu) : own_;  // who cannot know is at home
   if (found != CpuKinds::kUnknown && class_index < qos_count) {
     Atomic<std::uint64_t>& count = counts_[class_index * kinds_.count() + found];
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);

@@ -113,7 +113,7 @@ class RuntimeCore {
   const GroupBoard& groups() const noexcept { return groups_; }
   /// Of a group that the caller has a handle of: see GroupBoard::index_of.
   unsigned index_of(TaskGroup& group) { return groups_.index_of(group, id_, seats_); }
-  /// Empty where cores are alike, or workers are not bound.
+  /// Empty where cores are alike, or workers are neither bound nor virtual.
   const CpuKinds& cpu_kinds() const noexcept { return cpu_kinds_; }
   /// A worker's thread was found on the wrong kind of core and is bound once more.
   void note_rebound() noexcept { rebound_.fetch_add(1, std::memory_order_relaxed); }

@@ -63,19 +63,20 @@ void Worker::settle_out() noexcept {
   machine::take_requests_from(nullptr);
 }
 
-/// The calling thread becomes what the system is to see in the worker.
-void Worker::bind() noexcept {
+/// The calling thread becomes what the system is to see in the worker. False: it refused.
+bool Worker::bind() noexcept {
+  int error = 0;
   if (plan_.cpu >= 0) {
-    const int error = machine::pin_this_thread(plan_.cpu);
+    error = machine::pin_this_thread(plan_.cpu);
     pinned_.store(error == 0, std::memory_order_relaxed);
-    if (error == 0) {
-      seat_.cpu.store(plan_.cpu, std::memory_order_relaxed);
-    } else {
+    seat_.cpu.store(error == 0 ? plan_.cpu : -1, std::memory_order_relaxed);
+    if (error != 0) {
       ++refused_pins_;
       core_.note_unpinned(plan_.cpu, error);
     }
   }
   if (plan_.thread_class) core_.thread_classes().ask(*plan_.thread_class);
+  return error == 0;
 }
 
 bool Worker::drive() noexcept {
@@ -157,9 +158,9 @@ void Worker::look_after_time() noexcept {
   }
   if (residence_.is_due(now) && polls != 0) [[unlikely]] {
     const unsigned served = seat_.run_class.load(std::memory_order_relaxed);
-    if (residence_.look(now, served) && refused_pins_ < machine::ThreadClasses::kTries) {
+    if (served < qos_count) served_ = served;  // else one that nobody waited for ran for long
+    if (residence_.look(now, served_) && refused_pins_ < machine::ThreadClasses::kTries && bind()) {
       core_.note_rebound();
-      bind();
     }
   }
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);

@@ -14,9 +14,9 @@
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
 #include "sched/inbox.hpp"
+#include "sched/residence.hpp"
 #include "sched/steal.hpp"
 #include "sched/timers.hpp"
-#include "sched/residence.hpp"
 
 namespace paceline::core {
 
@@ -98,7 +98,7 @@ class Worker {
   };
 
   void settle_in() noexcept;
-  void bind() noexcept;
+  bool bind() noexcept;
   void look_after_time() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;
@@ -150,6 +150,7 @@ class Worker {
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
   unsigned refused_pins_ = 0;
+  unsigned served_ = 0;  // the class that it served last
   Atomic<bool> pinned_{false};
   Atomic<int> thread_number_{0};
 };
