@@ -48,7 +48,7 @@ struct worker_stats {
 
 /// A snapshot of a runtime's counters.
 struct runtime_stats {
-  worker_stats total;                 ///< sum over the workers, plus spawns from outside threads
+  worker_stats total;                 ///< workers and spare threads, plus spawns from outside
   std::vector<worker_stats> workers;  ///< by worker index
   std::uint64_t live = 0;             ///< tasks spawned and not yet completed
   std::size_t pinned_workers = 0;     ///< workers bound to a core

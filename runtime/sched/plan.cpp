@@ -118,7 +118,6 @@ Worker::Plan RuntimeCore::plan_worker(unsigned index) const {
   if (plan_.pin) plan.thread_class = machine::class_of_core(machine_, index);
   const topology::core& own = machine_.cores()[index % machine_.cores().size()];
   plan.kind = machine_.clusters()[own.cluster].kind;
-  plan.elsewhere_counts = plan_.pin;
   plan.stack_bytes = options_.stack_size;
   // Nearest first; among equals the next index first, so that thieves spread. Workers that the
   // system moves about are near to nobody.

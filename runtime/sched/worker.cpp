@@ -32,7 +32,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       first_heap_(FrameHeap::acquire(), &FrameHeap::recycle),
       runtime_(seat, *this, surroundings, plan_.stack_bytes),
       timers_(machine::now()),
-      residence_(core.cpu_kinds(), plan_.kind, plan_.elsewhere_counts),
+      residence_(core.cpu_kinds(), plan_.kind, plan_.cpu >= 0),
       batch_(kBatchMax),
       victims_(plan_.victims.size()) {
   seat_.worker.store(this, std::memory_order_release);  // M29

@@ -34,7 +34,6 @@ class Worker {
     int cpu = -1;                                      // bind to it; -1: do not bind
     std::optional<machine::ThreadClass> thread_class;  // asked for its thread
     unsigned kind = 0;                                 // of core that it is meant for
-    bool elsewhere_counts = false;                     // to run on another kind is a mistake
     std::size_t stack_bytes = 0;
     std::vector<unsigned> victims;  // the other workers, nearest first, cluster by cluster
     std::vector<Range> of_cluster;  // where in `victims` those of a cluster are; see Clusters
