@@ -90,7 +90,8 @@ unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
   return chosen_;
 }
 
-inline Slot* ExecutorRuntime::pick() noexcept {
+inline Slot* ExecutorRuntime::pick(bool& taken) noexcept {
+  taken = true;
   // Loot alternates with the worker's own tasks: neither waits for the other to run dry.
   if (!loot_.empty()) {
     loot_turn_ = !loot_turn_;
@@ -119,6 +120,7 @@ inline Slot* ExecutorRuntime::pick() noexcept {
                      ? sweeps_[chosen].next(arrived)
                      : pick_in_groups(chosen, arrived);
     if (slot != nullptr) {
+      taken = false;
       if (chosen != port_.run_class.load(std::memory_order_relaxed)) note_class(chosen);
       if (arrived != 0) {
         // Whoever sent them may have found no helper that could run beside it; we ask again.
@@ -203,8 +205,23 @@ struct ExecutorRuntime::PollHost {
   void put_back(Slot& slot) noexcept { runtime().put_back(slot); }
 };
 
+/// The host of a task that was taken from another worker. Its class is known to its poller only:
+/// until then it may end there, and its place serve another task.
+struct ExecutorRuntime::TakenHost : PollHost {
+  Rest run(Slot*& slot) noexcept {
+    runtime().note_class(rank_of(*slot));
+    return PollHost::run(slot);
+  }
+};
+
 void ExecutorRuntime::poll_lent(Executor& self, const Slot& stand_in) noexcept {
   if (poll_behind(stand_in, PollHost{self}) != Claim::polled) bump(self.runtime().counters_.stale);
+}
+
+void ExecutorRuntime::poll_taken(Executor& self, Slot& slot) noexcept {
+  Claim claim = poll_slot(slot, TakenHost{{self}});
+  if (claim == Claim::loan) claim = poll_behind(slot, TakenHost{{self}});
+  if (claim != Claim::polled) bump(self.runtime().counters_.stale);
 }
 
 inline void ExecutorRuntime::poll(Executor& self, Slot& slot) noexcept {
@@ -227,7 +244,7 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
   }
   runtime.foreign_count_ = 0;
   if (runtime.first_ != nullptr) {
-    poll(self, *std::exchange(runtime.first_, nullptr));
+    poll_taken(self, *std::exchange(runtime.first_, nullptr));
     if (self.weak) [[unlikely]]
       return;
   }
@@ -239,7 +256,8 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
   }
   while (runtime.budget_ > 0) {
     --runtime.budget_;
-    Slot* slot = runtime.pick();
+    bool taken;
+    Slot* slot = runtime.pick(taken);
     if (slot == nullptr) {
       if (runtime.weak_next_) return;
       runtime.drained_ = true;
@@ -247,7 +265,10 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
       return;
     }
     if (runtime.ready_ > 0) --runtime.ready_;
-    poll(self, *slot);
+    if (taken)
+      poll_taken(self, *slot);
+    else
+      poll(self, *slot);
     if (self.weak) [[unlikely]]
       return;
   }

@@ -245,14 +245,17 @@ class ExecutorRuntime {
 
  private:
   struct PollHost;
+  struct TakenHost;
 
   // Executors kept for the next demotion; the rest give their stacks back to the pool.
   static constexpr unsigned kSparesMax = 4;
 
   // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
-  [[gnu::always_inline]] Slot* pick() noexcept;
+  /// `taken`: from another worker.
+  [[gnu::always_inline]] Slot* pick(bool& taken) noexcept;
   [[gnu::always_inline]] static void poll(Executor& self, Slot& slot) noexcept;
   static void poll_lent(Executor& self, const Slot& stand_in) noexcept;
+  [[gnu::noinline]] static void poll_taken(Executor& self, Slot& slot) noexcept;
   [[gnu::always_inline]] static void resume_chain(Executor& self,
                                                   std::coroutine_handle<> frame) noexcept;
   static void resume_posted(Executor& self) noexcept;

@@ -211,6 +211,55 @@ TEST_CASE("stolen tasks and own ones alternate") {
   REQUIRE(Group::of(*victim.collection().allocate_home()).role == Role::home);
 }
 
+TEST_CASE("while a stolen task runs, what runs here is of its class") {
+  Home victim;
+  Desk desk;
+  std::vector<std::uint32_t> noted;
+  const auto note = [&]() -> task<> {
+    noted.push_back(desk.home().port.run_class);
+    co_return;
+  };
+  const auto steal = [&](unsigned class_index) -> Slot& {
+    Slot& stolen = desk.spawn(note(), class_index, &victim);
+    Group& group = Group::of(stolen);
+    REQUIRE(group.pages[group.page_index(stolen)].steal(~Word{0}) != 0);
+    return stolen;
+  };
+  desk.spawn(note(), 1);
+  desk.run_dry();
+  desk.runtime().add_loot(steal(5));
+  desk.run_dry();
+  desk.runtime().poll_first(steal(2));
+  desk.run_dry();
+  // What nobody waited for, and the monitor marked, is over as well.
+  desk.home().port.run_class = Port::kOverdue;
+  desk.runtime().add_loot(steal(4));
+  desk.run_dry();
+  desk.spawn(note(), 3);
+  desk.run_dry();
+  REQUIRE(noted == std::vector<std::uint32_t>{1, 5, 2, 4, 3});
+}
+
+TEST_CASE("a stolen task gives way to what becomes ready and is more important") {
+  Home victim;
+  Desk desk;
+  std::string log;
+  const auto background = [&]() -> task<> {
+    desk.spawn(say(log, 'i', 1), 1);
+    const bool asked = desk.home().port.is_asked();
+    log += asked ? 'a' : 'n';
+    co_return;
+  };
+  desk.spawn(say(log, 'x', 1), 1);
+  desk.run_dry();  // the last one of ours was as important
+  Slot& stolen = desk.spawn(background(), 5, &victim);
+  Group& group = Group::of(stolen);
+  REQUIRE(group.pages[group.page_index(stolen)].steal(~Word{0}) != 0);
+  desk.runtime().add_loot(stolen);
+  desk.run_dry();
+  REQUIRE(log == "xai");
+}
+
 TEST_CASE("a stolen task that waits goes home and is not looked after here any more") {
   Home victim;
   Desk desk;
