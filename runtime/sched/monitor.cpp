@@ -49,6 +49,16 @@ bool something_waits(Worker& worker) noexcept {
          something_ready(worker.seat());
 }
 
+/// Of these, is there anything that no other worker may take while this one is stuck?
+bool something_stays(Worker& worker) noexcept {
+  const Word classes = worker.seat().classes.load(std::memory_order_relaxed);
+  if (!worker.inbox().empty() || (classes & bit(Port::kWeak)) != 0) return true;
+  for (Word left = classes & Port::kClasses; left != 0; left = without_lowest(left)) {
+    if (has_pinned_ready(worker.seat(), lowest(left))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Monitor::Monitor(RuntimeCore& core, Nanos slice, Nanos handoff_after, Nanos stall_after)
@@ -220,6 +230,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     if (seen.asked_at == 0) {
       seen.asked_at = now;
       seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
+      seen.taken = seat.taken.load(std::memory_order_relaxed);
     }
     if (seen.suspect.asked_at == 0) seen.suspect.asked_at = now;
   }
@@ -231,9 +242,18 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   }
   if (seen.asked_at != 0 && handoff_after_ != kForever) {
     // A task that spawns does what it is there for, and others may take what it spawns: without its
-    // worker it would be slower at it.
-    const bool spawns =
-        worker.runtime().counters().spawned.load(std::memory_order_relaxed) != seen.spawned;
+    // worker it would be slower at it. As long as they do take it, and nothing waits that they may
+    // not, nobody is the worse for it.
+    const std::uint64_t spawned =
+        worker.runtime().counters().spawned.load(std::memory_order_relaxed);
+    const bool spawns = spawned != seen.spawned;
+    const std::uint32_t taken = seat.taken.load(std::memory_order_relaxed);
+    if (spawns && taken != seen.taken && !something_stays(worker)) {
+      seen.spawned = spawned;
+      seen.taken = taken;
+      seen.asked_at = now;
+      seen.weighed_at = 0;
+    }
     // Two looks at what its thread does, half the time apart: what it did between them decides.
     const Nanos half = std::max(handoff_after_ / 2, kWeighFor) * (spawns ? kSpawnerGets : 1);
     const Nanos from = seen.weighed_at == 0 ? seen.asked_at : seen.weighed_at;

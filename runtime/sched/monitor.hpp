@@ -85,7 +85,8 @@ class Monitor {
     Nanos lent_since = 0;
     Nanos since = 0;            // it runs at least so long
     Nanos asked_at = 0;         // first asked to give way then; 0: not
-    std::uint64_t spawned = 0;  // by the worker until then
+    std::uint64_t spawned = 0;  // by the worker until then,
+    std::uint32_t taken = 0;    // and taken from it
     Nanos weighed_at = 0;       // last looked at what its thread does then,
     Nanos cpu_time = 0;         // and how long it had run by then
     bool asked = false;         // just now

@@ -233,6 +233,18 @@ bool TaskCollection::has_ready() const noexcept {
   return false;
 }
 
+bool TaskCollection::has_pinned_ready() const noexcept {
+  constexpr auto kPinned = static_cast<unsigned>(Role::pinned);
+  const unsigned segments = segment_count();
+  for (unsigned s = 0; s < segments; ++s) {
+    const Segment& segment = *segment_at(s);
+    const Word pinned = segment.of_role[kPinned].load(std::memory_order_acquire);  // M20
+    const Word flagged = segment.ready.load(std::memory_order_acquire) & pinned;   // M20, as above
+    if (any_page(segment, flagged, [](Word ready) { return ready != 0; })) return true;
+  }
+  return false;
+}
+
 unsigned TaskCollection::count_stealable(unsigned most) const noexcept {
   constexpr auto kPinned = static_cast<unsigned>(Role::pinned);
   const unsigned segments = segment_count();

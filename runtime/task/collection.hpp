@@ -134,6 +134,9 @@ class TaskCollection {
   /// moment later the answer may be another.
   bool has_ready() const noexcept;
 
+  /// The same of tasks that nobody may steal.
+  bool has_pinned_ready() const noexcept;
+
   /// How many tasks are ready here that thieves may take, counted up to about `most`. Any thread; a
   /// moment later the answer may be another.
   unsigned count_stealable(unsigned most) const noexcept;

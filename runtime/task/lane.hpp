@@ -93,6 +93,16 @@ inline bool has_ready(const Port& port, unsigned class_index) noexcept {
   return false;
 }
 
+/// The same of tasks that nobody may steal.
+inline bool has_pinned_ready(const Port& port, unsigned class_index) noexcept {
+  if (port.collections[class_index].has_pinned_ready()) return true;
+  Word groups = port.task_groups[class_index].load(std::memory_order_acquire);  // M80
+  for (; groups != 0; groups = without_lowest(groups)) {
+    if (lane_of(port, lowest(groups)).collections[class_index].has_pinned_ready()) return true;
+  }
+  return false;
+}
+
 /// The tasks of a class that are ready and may be stolen. See TaskCollection::count_stealable.
 inline unsigned count_stealable(const Port& port, unsigned class_index, unsigned most) noexcept {
   unsigned found = port.collections[class_index].count_stealable(most);
