@@ -28,7 +28,7 @@ constexpr Nanos kSearchFor = 30 * kMicrosecond;
 // A victim that has started no poll for so long keeps its ready tasks waiting.
 constexpr Nanos kStuckAfter = 5 * kMicrosecond;
 
-// A raid pays if the thief is busy for at least so long per stolen task: moving a task's lines
+// A raid pays if a stolen task takes at least so long, here and at home: moving a task's lines
 // there and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal
 // costs").
 constexpr Nanos kRaidPays = 500;
@@ -142,6 +142,7 @@ unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, boo
                [&](unsigned i) { runtime_.add_loot(haul.group->page_slots(haul.page)[i]); });
       seat.taken.fetch_add(taken, std::memory_order_relaxed);
       raided_at_ = machine::now();
+      raided_ = &seat;
       raided_tasks_ = taken;
       more = haul.more;
       return taken;
@@ -175,7 +176,10 @@ void Worker::call_for_others(bool stuck) noexcept {
 /// Did the last raid pay? Asked when its tasks are done with: they ended, or wait for something.
 void Worker::weigh_last_raid(Nanos now) noexcept {
   if (raided_at_ == 0) return;
-  const bool paid = now - raided_at_ >= kRaidPays * raided_tasks_;
+  // Part of what they took here was the moving itself; what they take at home is known there.
+  const Nanos at_home{raided_->poll_ns.load(std::memory_order_relaxed)};
+  const Nanos here = (now - raided_at_) / raided_tasks_;
+  const bool paid = std::min(here, at_home == 0 ? here : at_home) >= kRaidPays;
   raided_at_ = 0;
   if (paid) {
     raid_pause_ = 0;

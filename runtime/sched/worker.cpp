@@ -7,6 +7,7 @@
 #include "exec/async.hpp"
 #include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
+#include "policy/gather.hpp"
 #include "sched/runtime_core.hpp"
 
 namespace paceline::core {
@@ -21,6 +22,8 @@ constexpr Nanos kLookAfter = 50 * kMicrosecond;
 // Unused memory goes back to the system after so long without work.
 constexpr Nanos kTrimAfter = kSecond;
 constexpr std::size_t kKeepChunks = 4;
+
+static_assert(policy::kGatherFor <= kWakeCost, "waking a sleeper would serve them sooner");
 
 }  // namespace
 
@@ -90,6 +93,7 @@ bool Worker::drive() noexcept {
     if (step == ExecutorRuntime::Step::lost) [[unlikely]]
       return true;
     look_after_time();
+    if (step == ExecutorRuntime::Step::drained) gather();
     if (take_from_inbox() || step == ExecutorRuntime::Step::more || own_work_visible()) continue;
     if (search()) continue;
     if (let_go_.load(std::memory_order_acquire)) break;  // M7
@@ -165,9 +169,24 @@ void Worker::look_after_time() noexcept {
   }
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
   seat_.looked_at.store(now, std::memory_order_relaxed);
-  if (seat_.inflow.load(std::memory_order_relaxed) != 0) {
-    seat_.inflow.store(0, std::memory_order_relaxed);
-  }
+  came_ = seat_.inflow.load(std::memory_order_relaxed);
+  came_within_ = now - std::exchange(came_since_, now);
+  if (came_ != 0) seat_.inflow.store(0, std::memory_order_relaxed);
+}
+
+/// Lets tasks of a stream come together, unless something comes that is more important or of
+/// another kind.
+void Worker::gather() noexcept {
+  const Nanos wait = policy::gather_for(came_, came_within_, lone_quick_);
+  if (wait == 0) return;
+  const Word others = all_bits(seat_.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak);
+  const Nanos until = std::min(last_look_ + wait, timers_.next_expiry());
+  do {
+    for (int i = 0; i < 16; ++i) machine::relax();
+    // The summary alone: the first of them has raised it, and the next ones leave it alone.
+    if ((seat_.classes.load(std::memory_order_relaxed) & others) != 0 || !inbox_.empty()) break;
+    last_look_ = machine::now();
+  } while (last_look_ < until);
 }
 
 bool Worker::take_from_inbox() noexcept {

@@ -99,6 +99,7 @@ class Worker {
   void settle_in() noexcept;
   bool bind() noexcept;
   void look_after_time() noexcept;
+  void gather() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;
   bool any_work_visible() noexcept;
@@ -141,9 +142,14 @@ class Worker {
   unsigned quiet_looks_ = 0;  // of the watch, without a finding
   std::uint64_t polls_at_look_ = 0;
   std::uint64_t polls_at_rest_ = 0;
-  Nanos trim_at_ = kForever;     // give unused memory back then
-  std::vector<Victim> victims_;  // parallel to plan_.victims
-  Nanos raided_at_ = 0;          // the last raid whose gain is not weighed yet; 0: none
+  Nanos trim_at_ = kForever;      // give unused memory back then
+  std::vector<Victim> victims_;   // parallel to plan_.victims
+  std::uint32_t came_ = 0;        // spawns from elsewhere between the last two looks,
+  Nanos came_within_ = 0;         // which lay so far apart,
+  Nanos came_since_ = 0;          // the later one then
+  unsigned lone_quick_ = 0;       // of these, lone ones that came quickly
+  Nanos raided_at_ = 0;           // the last raid whose gain is not weighed yet; 0: none
+  const Seat* raided_ = nullptr;  // at whom
   unsigned raided_tasks_ = 0;
   Nanos raid_pause_ = 0;  // wait so long before the next raid: they do not pay
   Atomic<bool> let_go_{false};
