@@ -74,6 +74,13 @@ struct Seat : Port {
     return static_cast<Nanos>(tasks * (each != 0 ? each : kUnknownPoll));
   }
   static constexpr std::uint32_t kUnknownPoll = 10'000;
+
+  /// How long after a timer of this worker has fallen due somebody else may fire it, if the worker
+  /// is busy: between short polls it sees to that itself.
+  Nanos timer_grace() const noexcept {
+    return Nanos{poll_ns.load(std::memory_order_relaxed)} < kTimerGrace ? kTimerGrace : 0;
+  }
+  static constexpr Nanos kTimerGrace = 50 * kMicrosecond;
 };
 
 /// What it takes to wake a sleeping worker: the caller's system call and the sleeper's way back, on

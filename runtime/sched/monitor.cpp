@@ -11,8 +11,6 @@ namespace paceline::core {
 
 namespace {
 
-// A busy worker gets so long to fire its own timers.
-constexpr Nanos kTimerGrace = 50 * kMicrosecond;
 // Looks that find nothing become rarer up to this: how much later than after a slice the first hog
 // of a quiet time may be noticed.
 constexpr Nanos kQuietMax = 4 * kMillisecond;
@@ -133,7 +131,11 @@ bool Monitor::look(Nanos now, Nanos& next) noexcept {
   moving_ = false;
   for (unsigned i = 0; i < seen_.size(); ++i) {
     Seat& seat = core_.worker(i).seat();
-    if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) continue;
+    if (seat.park.load(std::memory_order_relaxed) != Seat::kAwake) {
+      // It was awake meanwhile, and may be again, with a task that never ends.
+      if (has_moved(seat, seen_[i], now)) moving_ = true;
+      continue;
+    }
     busy = true;
     look_at(i, now, next);
     press(seat, seen_[i], now, next);
@@ -185,7 +187,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   Seat& seat = worker.seat();
   Seen& seen = seen_[index];
   TimerWheel& timers = worker.timers();
-  const Nanos due = saturating_add(timers.next_expiry(), kTimerGrace);
+  const Nanos due = saturating_add(timers.next_expiry(), seat.timer_grace());
   if (now >= due) {
     timers.expire(now);
   } else {
@@ -195,43 +197,32 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     look_at_lent(worker, seen, now, next);
     return;
   }
-  const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
-  const std::uint64_t answers = seat.answers.load(std::memory_order_relaxed);
-  if (poll != seen.poll || answers != seen.answers) {
-    // One that we asked to give way was followed by this one at once, or it is its turn again.
-    const bool follows = seen.asked && poll - seen.poll <= 1;
-    seen.poll = poll;
-    seen.answers = answers;
-    seen.since = follows ? seen.since + slice_ : now;
-    seen.asked = false;
-    seen.asked_at = seen.weighed_at = seen.press_at = 0;
-    seen.suspect = {};
-    if (!follows) {
-      moving_ = true;
-      return;
-    }
-  }
+  const bool fresh = has_moved(seat, seen, now);
+  if (fresh) moving_ = true;
   const Nanos over = seen.since + slice_;
-  if (now < over) {
-    next = std::min(next, over);
+  // By somebody more important: no slice is waited for.
+  const bool pressed = seat.is_asked();
+  if (now < over && !pressed) {
+    if (!fresh) next = std::min(next, over);
     return;
   }
   if (!something_waits(worker)) {
-    seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
+    if (now >= over) seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
     seen.weighed_at = 0;
     return;
   }
   // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
-  if (core_.clusters().several() || core_.hub().sleepers.load(std::memory_order_relaxed) == 0 ||
-      now >= over + slice_) {
+  const bool alone =
+      core_.clusters().several() || core_.hub().sleepers.load(std::memory_order_relaxed) == 0;
+  if (now >= over && (alone || now >= over + slice_)) {
     seat.ask(Ask::slice);
     seen.asked = true;
     seen.since = now - slice_;
-    if (seen.asked_at == 0) {
-      seen.asked_at = now;
-      seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
-      seen.taken = seat.taken.load(std::memory_order_relaxed);
-    }
+  }
+  if ((pressed || seen.asked) && seen.asked_at == 0) {
+    seen.asked_at = now;
+    seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
+    seen.taken = seat.taken.load(std::memory_order_relaxed);
     if (seen.suspect.asked_at == 0) seen.suspect.asked_at = now;
   }
   next = std::min(next, now + slice_ / 2);
@@ -240,30 +231,48 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
                     {worker.thread_number(), index, &worker.runtime(), &seat, seen.poll}, now,
                     next);
   }
-  if (seen.asked_at != 0 && handoff_after_ != kForever) {
-    // A task that spawns does what it is there for, and others may take what it spawns: without its
-    // worker it would be slower at it. As long as they do take it, and nothing waits that they may
-    // not, nobody is the worse for it.
-    const std::uint64_t spawned =
-        worker.runtime().counters().spawned.load(std::memory_order_relaxed);
-    const bool spawns = spawned != seen.spawned;
-    const std::uint32_t taken = seat.taken.load(std::memory_order_relaxed);
-    if (spawns && taken != seen.taken && !something_stays(worker)) {
-      seen.spawned = spawned;
-      seen.taken = taken;
-      seen.asked_at = now;
-      seen.weighed_at = 0;
-    }
-    // Two looks at what its thread does, half the time apart: what it did between them decides.
-    const Nanos half = std::max(handoff_after_ / 2, kWeighFor) * (spawns ? kSpawnerGets : 1);
-    const Nanos from = seen.weighed_at == 0 ? seen.asked_at : seen.weighed_at;
-    const Nanos until = saturating_add(from, half);
-    if (now >= until) {
-      weigh(worker, seen);
-      next = std::min(next, saturating_add(now, half));
-    } else {
-      next = std::min(next, until);
-    }
+  if (seen.asked_at != 0 && handoff_after_ != kForever) consider_handoff(worker, seen, now, next);
+}
+
+/// Has the worker begun another poll since the last look, or answered?
+bool Monitor::has_moved(const Seat& seat, Seen& seen, Nanos now) noexcept {
+  const std::uint64_t poll = seat.polls.load(std::memory_order_relaxed);
+  const std::uint64_t answers = seat.answers.load(std::memory_order_relaxed);
+  if (poll == seen.poll && answers == seen.answers) return false;
+  // One that we asked to give way was followed by this one at once, or it is its turn again.
+  const bool follows = seen.asked && poll - seen.poll <= 1;
+  seen.poll = poll;
+  seen.answers = answers;
+  seen.since = follows ? seen.since + slice_ : now;
+  seen.asked = false;
+  seen.asked_at = seen.weighed_at = seen.press_at = 0;
+  seen.suspect = {};
+  return !follows;
+}
+
+/// A task has been asked to give way, and has not answered.
+void Monitor::consider_handoff(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
+  // A task that spawns does what it is there for, and others may take what it spawns: without its
+  // worker it would be slower at it. As long as they do take it, and nothing waits that they may
+  // not, nobody is the worse for it.
+  const std::uint64_t spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
+  const bool spawns = spawned != seen.spawned;
+  const std::uint32_t taken = worker.seat().taken.load(std::memory_order_relaxed);
+  if (spawns && taken != seen.taken && !something_stays(worker)) {
+    seen.spawned = spawned;
+    seen.taken = taken;
+    seen.asked_at = now;
+    seen.weighed_at = 0;
+  }
+  // Two looks at what its thread does, half the time apart: what it did between them decides.
+  const Nanos half = std::max(handoff_after_ / 2, kWeighFor) * (spawns ? kSpawnerGets : 1);
+  const Nanos from = seen.weighed_at == 0 ? seen.asked_at : seen.weighed_at;
+  const Nanos until = saturating_add(from, half);
+  if (now >= until) {
+    weigh(worker, seen);
+    next = std::min(next, saturating_add(now, half));
+  } else {
+    next = std::min(next, until);
   }
 }
 

@@ -25,8 +25,6 @@ namespace {
 constexpr Nanos kWatchEvery = kMillisecond;
 constexpr Nanos kDozeAtMost = 50 * kMillisecond;
 constexpr unsigned kAlertLooks = 8;
-// What a busy worker gets to fire its own timers before the watcher does it.
-constexpr Nanos kTimerGrace = 50 * kMicrosecond;
 
 }  // namespace
 
@@ -71,7 +69,8 @@ Nanos Worker::watch_until(Nanos now) noexcept {
   const unsigned dozed = quiet_looks_ > kAlertLooks ? quiet_looks_ - kAlertLooks : 0;
   Nanos next = now + std::min(kWatchEvery << std::min(dozed, 6u), kDozeAtMost);
   for (const unsigned v : plan_.victims) {
-    next = std::min(next, saturating_add(core_.worker(v).timers().next_expiry(), kTimerGrace));
+    Worker& other = core_.worker(v);
+    next = std::min(next, saturating_add(other.timers().next_expiry(), other.seat().timer_grace()));
   }
   return next;
 }
@@ -80,8 +79,9 @@ Nanos Worker::watch_until(Nanos now) noexcept {
 bool Worker::look_after_others(Nanos now) noexcept {
   if (Hub::watcher_index(hub_.watcher.load(std::memory_order_relaxed)) != index()) return false;
   for (const unsigned v : plan_.victims) {
-    TimerWheel& timers = core_.worker(v).timers();
-    if (now < saturating_add(timers.next_expiry(), kTimerGrace)) continue;
+    Worker& other = core_.worker(v);
+    TimerWheel& timers = other.timers();
+    if (now < saturating_add(timers.next_expiry(), other.seat().timer_grace())) continue;
     if (const std::size_t fired = timers.expire(now)) bump(runtime_.counters().timers_fired, fired);
   }
   bool more = false;
