@@ -32,7 +32,8 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   const unsigned own = rank_of(*current());
   const bool slice_is_over =
       (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
-  const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over);
+  const Nanos now = surroundings_.now();
+  const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over, now);
   if (late) port_.request.store(0, std::memory_order_relaxed);
   if (!gives_way) {
     bump(port_.answers);
@@ -41,13 +42,17 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
   bump(counters_.preempt_requests);
   if (!running_->weak && weak_preempted_ >= surroundings_.max_weak) {
     bump(counters_.refused_cap);
+    foreseen_ = {};
     return Answer::cap;
   }
   if (!reserve()) {
     bump(counters_.refused_memory);
+    foreseen_ = {};
     return Answer::memory;
   }
   bump(by_signal ? counters_.demotions_async : counters_.demotions_safepoint);
+  // The clock is dearer than the switch: whoever goes on bills and decides by this look at it.
+  running_->preempted_when = now;
   park(*running_, Standing::preempted);
   return Answer::gave_way;
 }
@@ -176,7 +181,7 @@ void ExecutorRuntime::replace_strong() noexcept {
   running_ = strong_;
   // The fresh one has one poll to do, then the worker looks after time and inbox.
   budget_ = 1;
-  opens_share(weak);
+  opens_share(weak, parked_when(weak));
   publish_parked(weak);
 }
 
@@ -234,7 +239,7 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
     notify_home(*executor.slot);
     weak_classes_ |= bit(executor.share_class);
     weak_groups_[executor.share_class] |= bit(executor.share_group);
-    became_ready();
+    count_ready();  // no poll runs that could give way
     return;
   }
   Slot& task = *executor.task;
@@ -278,7 +283,7 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
   executor.standing = Standing::at_rest;
   executor.entered_by_slot = own;
   runtime.note_class(rank_of(*executor.task));
-  runtime.charge_strong();
+  runtime.charge_strong(runtime.surroundings_.now());
   executor.enter();
   ExecutorRuntime& now = below.runtime();
   if (&now != &runtime) {

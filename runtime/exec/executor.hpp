@@ -92,6 +92,7 @@ class Executor {
   unsigned share_class = 0;
   unsigned share_group = 0;     // its task's
   std::uint64_t parked_at = 0;  // in the order of parking on one worker
+  Nanos preempted_when = 0;     // if that is why it is parked
 
   // The poll it was parked in.
   Slot* task = nullptr;

@@ -77,9 +77,8 @@ ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
 }
 
 /// The class whose turn it is. `ready` may have classes that only seem ready.
-unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
+unsigned ExecutorRuntime::choose_class(Word ready, Nanos now) noexcept {
   const auto buckets = static_cast<policy::BucketMask>(ready);
-  const Nanos now = surroundings_.now();
   const policy::BucketMask seen = fixed_watch_.seen(buckets, now);
   const unsigned answer = class_turns_.pick(seen, now).bucket;
   chosen_among_ = ready;
@@ -87,6 +86,18 @@ unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
   chosen_polls_ = without_lowest(ready) == 0 && class_turns_.only(seen) ? ~0u : kPollsPerChoice - 1;
   chosen_ = fixed_watch_.meant(answer, buckets, now);
   if (group_book_ != nullptr && chosen_ != served_class_) serve_class(chosen_, now);
+  return chosen_;
+}
+
+/// The same where a poll may just have given way.
+unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
+  const std::uint64_t poll = port_.polls.load(std::memory_order_relaxed);
+  if (foreseen_.among != ready || foreseen_.poll != poll || group_book_ != nullptr) {
+    return choose_class(ready, surroundings_.now());
+  }
+  chosen_among_ = ready;
+  chosen_polls_ = kPollsPerChoice - 1;
+  chosen_ = foreseen_.class_index;
   return chosen_;
 }
 

@@ -259,12 +259,15 @@ class ExecutorRuntime {
   [[gnu::always_inline]] static void resume_chain(Executor& self,
                                                   std::coroutine_handle<> frame) noexcept;
   static void resume_posted(Executor& self) noexcept;
-  void became_ready() noexcept {
+  /// One more is ready here. Did that call for somebody?
+  bool count_ready() noexcept {
     ++ready_;
-    if (surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
-      surroundings_.help_wanted(port_, ready_);
-      if (surroundings_.alike) return;
-    }
+    if (surroundings_.sleepers->load(std::memory_order_relaxed) == 0) return false;
+    surroundings_.help_wanted(port_, ready_);
+    return true;
+  }
+  void became_ready() noexcept {
+    if (count_ready() && surroundings_.alike) return;
     // Nobody else could come, or perhaps nobody who may. If this is more important than what runs
     // here, or that is overdue, it gives way at its next safepoint.
     const std::uint32_t runs = port_.run_class.load(std::memory_order_relaxed);
@@ -309,16 +312,18 @@ class ExecutorRuntime {
 
   // turn.cpp
   void take_turns() noexcept;
-  bool goes_on(unsigned own, bool strong_is_ready) noexcept;
+  bool goes_on(unsigned own, bool strong_is_ready, Nanos now) noexcept;
   Word weak_ready() noexcept;
   Executor* least_served(unsigned own_class, unsigned group) const noexcept;
-  bool should_give_way(unsigned own, bool slice_is_over) noexcept;
-  Nanos charge_strong() noexcept;
-  void charge(Executor& weak, const Slot& task) noexcept;
+  bool should_give_way(unsigned own, bool slice_is_over, Nanos now) noexcept;
+  Nanos charge_strong(Nanos now) noexcept;
+  void charge(Executor& weak, const Slot& task, Nanos now) noexcept;
   void charge_after_poll(Executor& weak) noexcept;
-  void opens_share(Executor& weak) noexcept;
+  void opens_share(Executor& weak, Nanos now) noexcept;
+  Nanos parked_when(const Executor& executor) const noexcept;
   void moves_share(Executor& weak, ExecutorRuntime& refuge) noexcept;
   [[gnu::noinline]] unsigned choose_class(Word ready) noexcept;
+  unsigned choose_class(Word ready, Nanos now) noexcept;
   Word tasks_ready() noexcept;
 
   // group_turn.cpp
@@ -403,6 +408,13 @@ class ExecutorRuntime {
   Word chosen_among_ = 0;
   unsigned chosen_ = 0;
   unsigned chosen_polls_ = 0;
+  // For whom the poll of that number gave way: the next question is the same one.
+  struct Foreseen {
+    Word among = 0;
+    std::uint64_t poll = 0;
+    unsigned class_index = 0;
+  };
+  Foreseen foreseen_;
 
   // Which task group, while several have tasks ready; and who is billed for what runs.
   std::array<Word, qos_count> weak_groups_{};  // of those in weak_classes_

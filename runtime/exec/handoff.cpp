@@ -95,7 +95,7 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
   }
   furnish_slot(polling, *std::exchange(polling.next_slot, nullptr));
   set_aside(polling);
-  if (&polling == strong_) opens_share(polling);
+  if (&polling == strong_) opens_share(polling, surroundings_.now());
   moves_share(polling, refuge);
   refuge.turn_since_ = turn_since_;
   refuge.running_ = &polling;

@@ -63,15 +63,19 @@ Word ExecutorRuntime::tasks_ready() noexcept {
 }
 
 /// A poll of class `own` was asked to give way: is there somebody whose turn it is?
-bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over) noexcept {
+bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over, Nanos now) noexcept {
   const Word ready = tasks_ready();
   const Word all = ready | weak_ready();
   if ((all & ~bit(own)) != 0) {
-    const Nanos now = surroundings_.now();
     const auto with_own = static_cast<policy::BucketMask>(all | bit(own));
     const policy::BucketMask seen = fixed_watch_.seen(with_own, now);
     const unsigned current = fixed_watch_.seen_class(own, now);
-    if (class_turns_.pick(seen, now).bucket != current) return true;
+    const unsigned answer = class_turns_.pick(seen, now).bucket;
+    if (answer != current) {
+      const std::uint64_t poll = port_.polls.load(std::memory_order_relaxed);
+      foreseen_ = {all | bit(own), poll, fixed_watch_.meant(answer, with_own, now)};
+      return true;
+    }
   }
   if (!slice_is_over) return false;
   bool tasks_wait = (ready & bit(own)) != 0;
@@ -85,13 +89,14 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over) noexcept
   const bool strong_is_ready =
       tasks_wait || !loot_.empty() || surroundings_.foreign_waits(*worker_);
   if (!strong_is_ready && !others_wait) return false;
-  return !running_->weak || !goes_on(own, strong_is_ready);
+  return !running_->weak || !goes_on(own, strong_is_ready, now);
 }
 
 /// At the start of a step, while bits of weak executors are set: whose turn is it?
 void ExecutorRuntime::take_turns() noexcept {
   if (turn_ != nullptr) return;
-  charge_strong();
+  const Nanos now = surroundings_.now();
+  charge_strong(now);
   const Word weak = weak_classes_ = weak_ready();
   if (weak == 0) {
     // What is left of slots that serve nobody any more; with the last one the summary is lowered.
@@ -100,7 +105,7 @@ void ExecutorRuntime::take_turns() noexcept {
     return;
   }
   const Word ready = tasks_ready();
-  const unsigned chosen = choose_class(ready | weak);
+  const unsigned chosen = choose_class(ready | weak, now);
   bool tasks_wait = (ready & bit(chosen)) != 0;
   unsigned group = 0;
   if (has_groups(chosen)) [[unlikely]] {
@@ -138,8 +143,8 @@ Executor* ExecutorRuntime::least_served(unsigned own_class, unsigned group) cons
 }
 
 /// At the end of a slice of a weak executor, while others of its class wait: is it its turn again?
-bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready) noexcept {
-  charge(*running_, *current());
+bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready, Nanos now) noexcept {
+  charge(*running_, *current(), now);
   const policy::Share& share = running_->share;
   const unsigned group = task_group_of(*current());
   policy::Turns& turns = turns_of(group);
@@ -157,8 +162,7 @@ bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready) noexcept {
 }
 
 /// Bills the strong executor, in the class that it served last, for all that was not billed yet.
-Nanos ExecutorRuntime::charge_strong() noexcept {
-  const Nanos now = surroundings_.now();
+Nanos ExecutorRuntime::charge_strong(Nanos now) noexcept {
   Nanos ran = now - std::exchange(turn_since_, now);
   // While nobody was weak nobody kept books.
   if (weak_preempted_ == 0) ran = std::min(ran, turns_.slice());
@@ -168,8 +172,7 @@ Nanos ExecutorRuntime::charge_strong() noexcept {
 }
 
 /// The same for a weak one; `task` is its task.
-void ExecutorRuntime::charge(Executor& weak, const Slot& task) noexcept {
-  const Nanos now = surroundings_.now();
+void ExecutorRuntime::charge(Executor& weak, const Slot& task, Nanos now) noexcept {
   turns_.charge(weak.share, now - std::exchange(turn_since_, now));
   const unsigned own = rank_of(task);
   if (own == weak.share_class) return;  // else its task changed its class
@@ -179,18 +182,25 @@ void ExecutorRuntime::charge(Executor& weak, const Slot& task) noexcept {
   weak.share_class = own;
 }
 
+/// When it was parked, or came to rest: now, if it has not looked at the clock for that itself.
+Nanos ExecutorRuntime::parked_when(const Executor& executor) const noexcept {
+  const bool looked = executor.standing == Standing::preempted;
+  return looked ? executor.preempted_when : surroundings_.now();
+}
+
 /// It was entered, and stands.
 void ExecutorRuntime::charge_after_poll(Executor& weak) noexcept {
+  const Nanos now = parked_when(weak);
   if (weak.standing == Standing::at_rest) {
-    turn_since_ = surroundings_.now();
+    turn_since_ = now;
   } else {
-    charge(weak, *weak.task);
+    charge(weak, *weak.task, now);
   }
 }
 
 /// A strong executor was parked, or stays with a thread that has lost its worker.
-void ExecutorRuntime::opens_share(Executor& weak) noexcept {
-  const Nanos ran = charge_strong();
+void ExecutorRuntime::opens_share(Executor& weak, Nanos now) noexcept {
+  const Nanos ran = charge_strong(now);
   weak.share_class = rank_of(*weak.task);
   weak.share_group = task_group_of(*weak.task);
   const detail::TaskExtras* extras = weak.task->root->extras;
