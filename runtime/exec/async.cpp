@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "exec/async.hpp"
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <stdexcept>
@@ -173,14 +174,16 @@ bool ready_for_signals(Region& region, ExecutorRuntime& runtime) noexcept {
     return false;
   }
   if (region.ready) return true;
+  const int kept = errno;  // what a thread's first region calls is not the task's business
   if (const char* reason = claim_async_signal(number)) {
     say_taken(reason);
     region.signal.store(0, std::memory_order_relaxed);
-    return false;
+  } else {
+    machine::accept_signal(number);
+    region.ready = true;
   }
-  machine::accept_signal(number);
-  region.ready = true;
-  return true;
+  errno = kept;
+  return region.ready;
 }
 
 void leave_region(Region& region) noexcept {

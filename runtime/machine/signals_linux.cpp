@@ -64,7 +64,10 @@ bool has_shadow_stack() noexcept {
 #if defined(__x86_64__)
   constexpr long kStatus = 0x5005;  // ARCH_SHSTK_STATUS
   unsigned long features = 0;
-  return ::syscall(SYS_arch_prctl, kStatus, &features) == 0 && (features & 1) != 0;
+  const int saved = errno;  // a processor without one refuses, in the middle of a task
+  const bool answered = ::syscall(SYS_arch_prctl, kStatus, &features) == 0;
+  errno = saved;
+  return answered && (features & 1) != 0;
 #else
   return false;
 #endif

@@ -229,6 +229,17 @@ TEST_CASE("SSE, x87 and general registers and both control words survive preempt
 
 #endif
 
+TEST_CASE("a thread's first region leaves errno as it was") {
+  runtime rt(one_worker());
+  CHECK(rt.spawn({}, [] {
+            errno = 77;
+            {
+              const async_region first;
+            }
+            return errno;
+          }).join() == 77);
+}
+
 TEST_CASE("errno and rounding are a task's own across preemptions by signal") {
   std::atomic<unsigned> wrong{0};
   preempt_often(
