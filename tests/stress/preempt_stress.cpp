@@ -6,9 +6,11 @@
 // Each round of a hog keeps something over its safepoint: errno, the rounding mode, memory of the
 // heap, an exception in flight, a pattern at some depth of its stack. Others wait on their stacks
 // for tasks that end on another worker just then, and wake tasks that are preempted. In the second
-// part tasks block their threads while others wait for the core.
+// part hogs without safepoints compute in regions, and a task of the other worker has each of them
+// preempted by signal, again and again. In the third tasks block their threads while others wait
+// for the core.
 //
-//   preempt_stress [--safepoint N] [--handoff N]     at least so many of each
+//   preempt_stress [--safepoint N] [--async N] [--handoff N]     at least so many of each
 #include <atomic>
 #include <cerrno>
 #include <cfenv>
@@ -29,6 +31,7 @@
 
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
+#include "support/sanitized.hpp"
 
 namespace {
 
@@ -155,6 +158,85 @@ paceline::task<> waiter() {
   rounds.fetch_add(mine);
 }
 
+// --- by signal ---
+
+struct Ground {
+  Count whole;
+  double real;
+};
+
+constexpr Count kFactor = 6364136223846793005u;
+constexpr Count kTerm = 1442695040888963407u;
+constexpr int kTurns = 200'000;
+constexpr int kPause = 8'000;
+
+/// Numbers of both kinds, held in registers; each preemption comes here.
+[[gnu::section("paceline_async")]] [[gnu::noinline]] Ground grind(Ground x, int turns) {
+  for (int i = 0; i < turns; ++i) {
+    x.whole = x.whole * kFactor + kTerm;
+    x.real = x.real * 0.5 + 1.0;
+    asm volatile("" : "+r"(x.whole), "+x"(x.real));
+  }
+  return x;
+}
+
+paceline::task<> grinder(Count number) {
+  Ground all{0, 2.0};  // what kTurns make of 0; the real number stays what it is
+  for (int i = 0; i < kTurns; ++i) all.whole = all.whole * kFactor + kTerm;
+  Count power = 1;
+  for (int i = 0; i < kTurns; ++i) power *= kFactor;
+  Count mine = 0;
+  Ground x{number, 2.0};
+  while (!stop.load(std::memory_order_relaxed)) {
+    const Count before = x.whole;
+    errno = static_cast<int>(before % 100) + 1;
+    {
+      const paceline::async_region here;
+      x = grind(x, kTurns);
+    }
+    require(errno == static_cast<int>(before % 100) + 1, "errno is kept over signals");
+    require(x.whole == before * power + all.whole, "general registers are kept over signals");
+    require(x.real == 2.0, "vector registers are kept over signals");
+    ++mine;
+  }
+  rounds.fetch_add(mine);
+  co_return;
+}
+
+/// Rung by one task, heard by another one.
+struct Bell {
+  std::atomic<Count> rung{0};
+  std::atomic<Count> heard{0};
+  std::atomic<bool> armed{false};
+  paceline::waker listener;
+};
+
+paceline::task<> listen(Bell& bell) {
+  while (!stop.load()) {
+    co_await paceline::suspend_until(
+        [&bell]() noexcept { return bell.rung.load() != bell.heard.load() || stop.load(); },
+        [&bell](paceline::waker waker) {
+          if (bell.armed) return;
+          bell.listener = waker;
+          bell.armed = true;
+        });
+    bell.heard.store(bell.rung.load());
+  }
+}
+
+paceline::task<> ring(Bell& bell) {
+  while (!bell.armed && !stop) co_await paceline::yield();
+  while (!stop.load(std::memory_order_relaxed)) {
+    const Count now = bell.rung.fetch_add(1) + 1;
+    bell.listener.wake();
+    while (bell.heard.load() != now && !stop.load()) paceline::preempt_point();
+    // What is urgent all the time has to let others have their turns.
+    const Ground pause = grind({now, 2.0}, kPause);
+    require(pause.real == 2.0, "vector registers are kept");
+  }
+  bell.listener.wake();
+}
+
 paceline::task<> blocker(Count number) {
   Count mine = 0;
   while (!stop.load(std::memory_order_relaxed)) {
@@ -246,14 +328,19 @@ Count number(const char* text) {
 
 int main(int argc, char** argv) {
   Count safepoints = 100'000;
+  Count signals = 10'000;
   Count handoffs = 500;
   for (int i = 1; i < argc; i += 2) {
     const std::string_view option = argv[i];
-    if (i + 1 == argc || (option != "--safepoint" && option != "--handoff")) {
-      std::fprintf(stderr, "usage: preempt_stress [--safepoint N] [--handoff N]\n");
+    Count* const count = option == "--safepoint" ? &safepoints
+                         : option == "--async"   ? &signals
+                         : option == "--handoff" ? &handoffs
+                                                 : nullptr;
+    if (i + 1 == argc || count == nullptr) {
+      std::fprintf(stderr, "usage: preempt_stress [--safepoint N] [--async N] [--handoff N]\n");
       return 2;
     }
-    (option == "--safepoint" ? safepoints : handoffs) = number(argv[i + 1]);
+    *count = number(argv[i + 1]);
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   run(
@@ -267,6 +354,26 @@ int main(int argc, char** argv) {
         return tasks;
       },
       [](const auto& stats) { return stats.total.demotions_safepoint; });
+  if (paceline_test::kThreadSanitizer) {
+    std::printf("by signal: not in this build, where regions are safepoints\n");
+    signals = 0;
+  }
+  Bell bell;
+  run(
+      "by signal", signals,
+      [&bell](paceline::runtime& rt) {
+        std::vector<paceline::join_handle<>> tasks;
+        tasks.push_back(
+            rt.spawn({.qos = paceline::qos::urgent, .core = 0}, [&bell] { return listen(bell); }));
+        for (Count i = 0; i < kHogs / 2; ++i) {
+          tasks.push_back(rt.spawn({.qos = paceline::qos::utility, .core = 0},
+                                   [i] { return grinder(i * 1'000); }));
+        }
+        tasks.push_back(
+            rt.spawn({.qos = paceline::qos::utility, .core = 1}, [&bell] { return ring(bell); }));
+        return tasks;
+      },
+      [](const auto& stats) { return stats.total.demotions_async; });
   run(
       "hand-offs", handoffs,
       [](paceline::runtime& rt) {
