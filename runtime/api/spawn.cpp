@@ -137,7 +137,7 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
   const std::uint64_t there = std::uint64_t{candidate.load.load(std::memory_order_relaxed)} +
                               candidate.inflow.load(std::memory_order_relaxed);
   // Ours may be the figure of the very poll that spawns; theirs counts the misses of stolen tasks.
-  if (candidate.poll_ns.load(std::memory_order_relaxed) < 2 * kSpillPollNs) return nullptr;
+  if (candidate.poll_ns.load(std::memory_order_relaxed) < 4 * kSpillPollNs) return nullptr;
   // The hysteresis: far emptier, or not at all.
   return &candidate != &own && runtime.ready_estimate() / 8 > there ? &candidate : nullptr;
 }

@@ -220,7 +220,10 @@ struct ExecutorRuntime::PollHost {
 /// until then it may end there, and its place serve another task.
 struct ExecutorRuntime::TakenHost : PollHost {
   Rest run(Slot*& slot) noexcept {
-    runtime().note_class(rank_of(*slot));
+    ExecutorRuntime& here = runtime();
+    // What ran until now was of another class, and somebody keeps books.
+    if (here.weak_preempted_ != 0) here.charge_strong(here.surroundings_.now());
+    here.note_class(rank_of(*slot));
     return PollHost::run(slot);
   }
 };
@@ -232,7 +235,9 @@ void ExecutorRuntime::poll_lent(Executor& self, const Slot& stand_in) noexcept {
 void ExecutorRuntime::poll_taken(Executor& self, Slot& slot) noexcept {
   Claim claim = poll_slot(slot, TakenHost{{self}});
   if (claim == Claim::loan) claim = poll_behind(slot, TakenHost{{self}});
-  if (claim != Claim::polled) bump(self.runtime().counters_.stale);
+  ExecutorRuntime& now = self.runtime();
+  if (claim != Claim::polled) bump(now.counters_.stale);
+  if (now.weak_preempted_ != 0 && !self.weak) now.charge_strong(now.surroundings_.now());
 }
 
 inline void ExecutorRuntime::poll(Executor& self, Slot& slot) noexcept {

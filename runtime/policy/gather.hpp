@@ -2,7 +2,8 @@
 // How long a worker that has caught up with a stream of tiny tasks from outside waits before it
 // looks for the next ones.
 // Flow room: run. Pure: the worker supplies counts and times and does the waiting.
-// It must never hold a lone task up for longer than kGatherTry, nor any for longer than kGatherFor.
+// It must never hold anything up for longer than kGatherFor, nor than the tasks before took to
+// come.
 //
 // Taking a task that somebody else made ready costs both sides the cache lines of its ready word
 // and, if that was empty, of three summaries above it. Some that have come together cost the same
@@ -11,6 +12,7 @@
 // Proof: tests/unit/policy/gather_test.cpp; pacebench spawn/remote.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/time.hpp"
@@ -35,7 +37,7 @@ constexpr Nanos gather_for(std::uint32_t came, Nanos within, unsigned& lone) noe
   if (came == 1) return within < kGatherTry && ++lone % kGatherTryEvery == 0 ? kGatherTry : 0;
   if (within / came > kGatherFor / kGatherLeast) return 0;
   const Nanos enough = within * kGather / came;
-  return enough < kGatherFor ? enough : kGatherFor;
+  return std::min({enough, kGatherFor, within});
 }
 
 }  // namespace paceline::core::policy

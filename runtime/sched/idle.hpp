@@ -78,7 +78,8 @@ struct Seat : Port {
   /// How long after a timer of this worker has fallen due somebody else may fire it, if the worker
   /// is busy: between short polls it sees to that itself.
   Nanos timer_grace() const noexcept {
-    return Nanos{poll_ns.load(std::memory_order_relaxed)} < kTimerGrace ? kTimerGrace : 0;
+    const bool busy = park.load(std::memory_order_relaxed) == kAwake;
+    return busy && Nanos{poll_ns.load(std::memory_order_relaxed)} >= kTimerGrace ? 0 : kTimerGrace;
   }
   static constexpr Nanos kTimerGrace = 50 * kMicrosecond;
 };

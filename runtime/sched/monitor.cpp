@@ -27,6 +27,8 @@ constexpr Nanos kLentAtMost = 50 * kMicrosecond;
 constexpr Nanos kWeighFor = 500 * kMicrosecond;
 // A task that spawns gets so many times handoff_after (decision 0011).
 constexpr Nanos kSpawnerGets = 10;
+// As long as others take what it spawns it gets so many times handoff_after in all.
+constexpr Nanos kSpawnerAtMost = 100;
 // A monitor that looks again within so long need not be hurried.
 constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 // In a region a safepoint may answer a request for so long; then a signal asks. One that is refused
@@ -47,10 +49,22 @@ bool something_waits(Worker& worker) noexcept {
          something_ready(worker.seat());
 }
 
-/// Of these, is there anything that no other worker may take while this one is stuck?
+/// Is anything ready that is more important than what runs there?
+bool something_urgent(const Seat& seat) noexcept {
+  const Word above = all_bits(seat.run_class.load(std::memory_order_relaxed));
+  for (Word left = seat.classes.load(std::memory_order_relaxed) & above; left != 0;
+       left = without_lowest(left)) {
+    if (has_ready(seat, lowest(left))) return true;
+  }
+  return false;
+}
+
+/// Does anything wait there that others may not take while the worker is stuck, or might not, as
+/// they find so much else?
 bool something_stays(Worker& worker) noexcept {
   const Word classes = worker.seat().classes.load(std::memory_order_relaxed);
   if (!worker.inbox().empty() || (classes & bit(Port::kWeak)) != 0) return true;
+  if (worker.runtime().loot().size_hint() != 0 || something_urgent(worker.seat())) return true;
   for (Word left = classes & Port::kClasses; left != 0; left = without_lowest(left)) {
     if (has_pinned_ready(worker.seat(), lowest(left))) return true;
   }
@@ -188,11 +202,8 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   Seen& seen = seen_[index];
   TimerWheel& timers = worker.timers();
   const Nanos due = saturating_add(timers.next_expiry(), seat.timer_grace());
-  if (now >= due) {
-    timers.expire(now);
-  } else {
-    next = std::min(next, due);
-  }
+  if (now >= due) timers.expire(now);
+  next = std::min(next, saturating_add(timers.next_expiry(), seat.timer_grace()));
   if (Hold::is_lent(seat.hold.load(std::memory_order_relaxed))) {
     look_at_lent(worker, seen, now, next);
     return;
@@ -200,15 +211,20 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   const bool fresh = has_moved(seat, seen, now);
   if (fresh) moving_ = true;
   const Nanos over = seen.since + slice_;
-  // By somebody more important: no slice is waited for.
-  const bool pressed = seat.is_asked();
+  // By somebody more important who still waits: no slice is waited for.
+  const bool pressed = seat.is_asked() && something_urgent(seat);
   if (now < over && !pressed) {
     if (!fresh) next = std::min(next, over);
     return;
   }
   if (!something_waits(worker)) {
-    if (now >= over) seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
-    seen.weighed_at = 0;
+    if (now < over) {
+      next = std::min(next, over);
+    } else {
+      seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
+    }
+    seen.asked_at = seen.weighed_at = 0;
+    if (!seen.suspect.told) seen.suspect = {};
     return;
   }
   // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
@@ -220,7 +236,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.since = now - slice_;
   }
   if ((pressed || seen.asked) && seen.asked_at == 0) {
-    seen.asked_at = now;
+    seen.asked_at = seen.asked_first = now;
     seen.spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
     seen.taken = seat.taken.load(std::memory_order_relaxed);
     if (seen.suspect.asked_at == 0) seen.suspect.asked_at = now;
@@ -254,11 +270,12 @@ bool Monitor::has_moved(const Seat& seat, Seen& seen, Nanos now) noexcept {
 void Monitor::consider_handoff(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept {
   // A task that spawns does what it is there for, and others may take what it spawns: without its
   // worker it would be slower at it. As long as they do take it, and nothing waits that they may
-  // not, nobody is the worse for it.
+  // not, nobody is the worse for it; where cores are of several kinds, not all may take all.
   const std::uint64_t spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
   const bool spawns = spawned != seen.spawned;
   const std::uint32_t taken = worker.seat().taken.load(std::memory_order_relaxed);
-  if (spawns && taken != seen.taken && !something_stays(worker)) {
+  if (spawns && taken != seen.taken && !core_.clusters().several() && !something_stays(worker) &&
+      (now - seen.asked_first) / kSpawnerAtMost < handoff_after_) {
     seen.spawned = spawned;
     seen.taken = taken;
     seen.asked_at = now;

@@ -2,7 +2,7 @@
 // The monitor: one thread of a runtime that notices what busy workers cannot.
 // Flow room: preempt. It reads what workers publish, sets request words, fires late timers.
 // It must never be needed for anything but time: without it every task still runs, later.
-// Proof: tests/unit/sched/monitor_test.cpp, coretest hog.
+// Proof: tests/unit/api/preempt_test.cpp, blocking_test.cpp, coretest hog.
 #pragma once
 
 #include <cstdint>
@@ -85,7 +85,8 @@ class Monitor {
     Nanos lent_since = 0;
     Nanos since = 0;            // it runs at least so long
     Nanos asked_at = 0;         // first asked to give way then; 0: not
-    std::uint64_t spawned = 0;  // by the worker until then,
+    Nanos asked_first = 0;      // the same, though it may have got more time since
+    std::uint64_t spawned = 0;  // by the worker until asked_at,
     std::uint32_t taken = 0;    // and taken from it
     Nanos weighed_at = 0;       // last looked at what its thread does then,
     Nanos cpu_time = 0;         // and how long it had run by then

@@ -32,6 +32,7 @@ constexpr Nanos kStuckAfter = 5 * kMicrosecond;
 // there and back costs both sides some hundred nanoseconds (docs/benchmarks.md, "What a steal
 // costs").
 constexpr Nanos kRaidPays = 500;
+constexpr Nanos kMovingAtMost = 2 * kMicrosecond;
 // After raids that did not pay the thief waits before the next, twice as long each time.
 constexpr Nanos kRaidPauseMin = 20 * kMicrosecond;
 constexpr Nanos kRaidPauseMax = kMillisecond;
@@ -176,10 +177,12 @@ void Worker::call_for_others(bool stuck) noexcept {
 /// Did the last raid pay? Asked when its tasks are done with: they ended, or wait for something.
 void Worker::weigh_last_raid(Nanos now) noexcept {
   if (raided_at_ == 0) return;
-  // Part of what they took here was the moving itself; what they take at home is known there.
+  // What they took here may have been the moving itself; then the mean at home decides, though it
+  // may be that of other tasks.
+  Nanos each = (now - raided_at_) / raided_tasks_;
   const Nanos at_home{raided_->poll_ns.load(std::memory_order_relaxed)};
-  const Nanos here = (now - raided_at_) / raided_tasks_;
-  const bool paid = std::min(here, at_home == 0 ? here : at_home) >= kRaidPays;
+  if (each < kMovingAtMost && at_home != 0) each = std::min(each, at_home);
+  const bool paid = each >= kRaidPays;
   raided_at_ = 0;
   if (paid) {
     raid_pause_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Worker: the OS thread that drives one core's ExecutorRuntime.
-// Flow room: run. The loop below is the whole of it: step, look after time, search, park.
-// It must never sleep while work of its own is visible, nor spin while there is none.
+// Flow room: run. The loop below is the whole of it: step, look after time, gather, search, park.
+// It must never sleep while work of its own is visible, nor spin for long while there is none.
 // Proof: tests/unit/sched/worker_test.cpp, coretest.
 #pragma once
 

@@ -16,10 +16,17 @@ TEST_CASE("nothing is waited for where nothing comes") {
 
 TEST_CASE("a stream is waited for until enough have come, and no longer than a wake takes") {
   unsigned lone = 0;
-  CHECK(gather_for(100, 1'000, lone) == 2'560);      // 10 ns each
-  CHECK(gather_for(10, 1'000, lone) == kGatherFor);  // 100 ns each: 200 of them
+  CHECK(gather_for(2'000, 20'000, lone) == 2'560);  // 10 ns each
+  CHECK(gather_for(200, 20'000, lone) == kGatherFor);
   CHECK(gather_for(16, kGatherFor, lone) == kGatherFor);
-  CHECK(gather_for(2, kGatherFor / 8, lone) == kGatherFor);
+  CHECK(gather_for(320, 20 * kGatherFor, lone) == kGatherFor);
+}
+
+TEST_CASE("nothing is waited for longer than what has come took to come") {
+  unsigned lone = 0;
+  CHECK(gather_for(2, 500, lone) == 500);  // two requests, and whoever sent them may wait for both
+  CHECK(gather_for(10, 1'000, lone) == 1'000);
+  CHECK(gather_for(2, 0, lone) == 0);
 }
 
 TEST_CASE("tasks that come slowly are not waited for") {
