@@ -23,6 +23,8 @@ std::span<const Scenario> scenarios() {
        "2P@1024+4M@700+2M@400+2L@512", false, run_phone},
       {"cfs_timeline", "virtual time on two big and two little cores, slice by slice",
        "2P@1024+2E@512", false, run_cfs_timeline},
+      {"scaling", "the runtime itself with 2 to 256 workers, where cache lines have prices", "256",
+       false, run_scaling},
   };
   return all;
 }

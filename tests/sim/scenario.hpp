@@ -39,6 +39,7 @@ void run_cache(Run& run);         //
 void run_home_node(Run& run);     //
 void run_stir(Run& run);          // scenarios_kinds.cpp
 void run_phone(Run& run);         //
+void run_scaling(Run& run);       // scenarios_scaling.cpp
 
 /// A row for each core: its number and kind.
 std::vector<Lane> lanes_of(const paceline::topology& machine);

@@ -16,12 +16,13 @@ namespace paceline::core::simulation {
 World* world = nullptr;
 constinit thread_local bool takes_part = false;
 
-void make_ready(Thread& thread) noexcept {
+void make_ready(Thread& thread, Nanos at) noexcept {
   std::erase(world->blocked, &thread);
-  if (thread.stands_at != Point::sleep) thread.blocked_for += world->time - thread.blocked_since;
+  if (thread.stands_at != Point::sleep) thread.blocked_for += at - thread.blocked_since;
   thread.waits_for = nullptr;
   thread.deadline = kForever;
   world->ready.push_back(&thread);
+  if (world->pricing) world->pricing->agenda.put(thread.number, at, world->rng.next());
 }
 
 void take_interruption(Thread& self) noexcept {
@@ -30,6 +31,27 @@ void take_interruption(Thread& self) noexcept {
     std::exchange(self.interruption, nullptr)();
     self.interrupted = false;
   }
+}
+
+void give_up(const std::string& reason) noexcept {
+  static constexpr const char* kPoints[] = {"probe", "lock", "park",  "wake", "spin",
+                                            "start", "end",  "sleep", "line"};
+  std::vector<std::string> lines;
+  for (const auto& thread : world->threads) {
+    if (thread == nullptr || thread->ended) continue;
+    lines.push_back(fmt::format("thread {} {}: {} at {}{}", thread->number, thread->name,
+                                thread->waits_for != nullptr ? "blocked" : "can run",
+                                kPoints[static_cast<unsigned>(thread->stands_at)],
+                                thread->deadline == kForever
+                                    ? ""
+                                    : fmt::format(" for {} ns", thread->deadline - world->time)));
+  }
+  takes_part = false;  // whoever reports runs alone
+  if (world->setup.stuck != nullptr) world->setup.stuck(reason, lines);
+  std::fprintf(stderr, "simulation: %s, seed %#llx\n", reason.c_str(),
+               static_cast<unsigned long long>(world->setup.seed));
+  for (const std::string& line : lines) std::fprintf(stderr, "  %s\n", line.c_str());
+  std::abort();
 }
 
 namespace {
@@ -70,7 +92,7 @@ void move_time(Nanos to) noexcept {
   for (std::size_t i = 0; i < world->blocked.size();) {
     Thread& thread = *world->blocked[i];
     if (thread.deadline <= to) {
-      make_ready(thread);
+      make_ready(thread, to);
     } else {
       ++i;
     }
@@ -81,27 +103,6 @@ Nanos earliest_deadline() noexcept {
   Nanos earliest = kForever;
   for (const Thread* thread : world->blocked) earliest = std::min(earliest, thread->deadline);
   return earliest;
-}
-
-[[noreturn]] void give_up(const std::string& reason) noexcept {
-  static constexpr const char* kPoints[] = {"probe", "lock",  "park", "wake",
-                                            "spin",  "start", "end",  "sleep"};
-  std::vector<std::string> lines;
-  for (const auto& thread : world->threads) {
-    if (thread == nullptr || thread->ended) continue;
-    lines.push_back(fmt::format("thread {} {}: {} at {}{}", thread->number, thread->name,
-                                thread->waits_for != nullptr ? "blocked" : "can run",
-                                kPoints[static_cast<unsigned>(thread->stands_at)],
-                                thread->deadline == kForever
-                                    ? ""
-                                    : fmt::format(" for {} ns", thread->deadline - world->time)));
-  }
-  takes_part = false;  // whoever reports runs alone
-  if (world->setup.stuck != nullptr) world->setup.stuck(reason, lines);
-  std::fprintf(stderr, "simulation: %s, seed %#llx\n", reason.c_str(),
-               static_cast<unsigned long long>(world->setup.seed));
-  for (const std::string& line : lines) std::fprintf(stderr, "  %s\n", line.c_str());
-  std::abort();
 }
 
 void hand_over(Thread& next) noexcept {
@@ -116,6 +117,7 @@ void hand_over(Thread& next) noexcept {
 
 /// One of those that can run. Time moves if there is nobody.
 Thread& choose() noexcept {
+  if (world->pricing) return earliest();
   if (world->ready.empty()) {
     const Nanos next = earliest_deadline();
     if (next == kForever) give_up("deadlock: every thread waits, and nothing will wake one");
@@ -168,6 +170,10 @@ Facts facts() noexcept {
 
 Nanos now() noexcept {
   if (world == nullptr) return kStart;
+  if (world->pricing) {
+    spend(world->pricing->prices.clock);
+    return world->time;
+  }
   if (takes_part && ++world->looks > kLooksAtTheClock) spin();
   return world->time;
 }
@@ -186,6 +192,7 @@ void point(Point kind, unsigned detail) noexcept {
   Thread& self = *world->running;
   self.stands_at = kind;
   something_happened();
+  if (world->pricing && !falls_behind(self)) return;
   Thread& next = choose();
   note(next, kind, detail);
   hand_over(next);
@@ -193,6 +200,10 @@ void point(Point kind, unsigned detail) noexcept {
 
 void spin() noexcept {
   if (!takes_part) return;
+  if (world->pricing) {
+    spend(world->pricing->prices.relax);
+    return;
+  }
   Thread& self = *world->running;
   self.stands_at = Point::spin;
   if (self.spun_in != world->round) {
@@ -224,6 +235,7 @@ void block(const void* word, Nanos deadline, Point kind) noexcept {
   if (self.spun_in == world->round) --world->spinners;
   self.spun_in = 0;
   world->blocked.push_back(&self);
+  if (world->pricing) world->pricing->agenda.put(self.number, deadline, world->rng.next());
   something_happened();
   Thread& next = choose();
   note(next, kind, 1);
@@ -232,6 +244,8 @@ void block(const void* word, Nanos deadline, Point kind) noexcept {
 
 void wake(const void* word, bool all) noexcept {
   if (!takes_part) return;
+  const bool priced = world->pricing.has_value();
+  const Nanos at = priced ? world->time + world->pricing->prices.wake_run : world->time;
   for (;;) {
     std::vector<Thread*>& blocked = world->blocked;
     const auto waits = [word](const Thread* thread) { return thread->waits_for == word; };
@@ -242,13 +256,18 @@ void wake(const void* word, bool all) noexcept {
     const auto chosen = std::find_if(blocked.begin(), blocked.end(), [&](const Thread* thread) {
       return waits(thread) && skip-- == 0;
     });
-    make_ready(**chosen);
+    make_ready(**chosen, at);
+    if (priced) world->time += world->pricing->prices.wake_call;
     if (!all) return;
   }
 }
 
 void pass(Nanos duration) noexcept {
   if (!takes_part) return;
+  if (world->pricing) {
+    spend(duration);
+    return;
+  }
   const Nanos until = world->time + duration;
   while (world->time < until) block(&world->running->record, until, Point::sleep);
 }

@@ -5,7 +5,7 @@
 // Two runs with one seed take the same decisions; the trace hash says so. A thread gives up its
 // turn at a scheduler point only: parking, waking, spinning, taking a lock, starting or joining a
 // thread, and the runtime's probes. What lies between two of them takes no time and nobody sees it
-// half done.
+// half done. With prices (prices.hpp) it does, and turns go by the clock.
 // Proof: tests/coretest/virtual_time_test.py.
 #pragma once
 
@@ -21,7 +21,7 @@
 namespace paceline::core::simulation {
 
 /// Where a turn may end.
-enum class Point : std::uint8_t { probe, lock, park, wake, spin, start, end, sleep };
+enum class Point : std::uint8_t { probe, lock, park, wake, spin, start, end, sleep, line };
 
 struct Setup {
   std::uint64_t seed = 1;

@@ -33,7 +33,7 @@ void interrupt(std::uintptr_t number, void (*handler)()) noexcept {
   Thread& thread = *thread_of(number);
   if (thread.ended) return;
   thread.interruption = handler;
-  if (thread.waits_for != nullptr) make_ready(thread);
+  if (thread.waits_for != nullptr) make_ready(thread, world->time);
   if (&thread == world->running) take_interruption(thread);
 }
 
@@ -49,6 +49,7 @@ std::uintptr_t start(void (*body)(void*) noexcept, void* argument) {
   thread->strand.prepare(&run_thread, thread.get());
   const std::uintptr_t number = thread->number;
   world->ready.push_back(thread.get());
+  if (world->pricing) world->pricing->agenda.put(number, world->time, world->rng.next());
   world->threads.push_back(std::move(thread));
   ++world->facts.threads;
   point(Point::start);

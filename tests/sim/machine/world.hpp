@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/rng.hpp"
 #include "machine/machine.hpp"
+#include "sim/machine/agenda.hpp"
+#include "sim/machine/lines.hpp"
 #include "sim/machine/simulation.hpp"
 #include "sim/machine/strand.hpp"
 
@@ -53,6 +56,15 @@ struct Thread {
   bool detached = false;
 };
 
+/// What there is more where things have a price.
+struct Pricing {
+  explicit Pricing(const Prices& given) : prices(given), lines(given) {}
+
+  const Prices prices;
+  Lines lines;
+  Agenda agenda;  // everybody by number but who runs and who waits without a deadline
+};
+
 struct World {
   explicit World(const Setup& given) : setup(given), rng(given.seed) {}
 
@@ -63,7 +75,7 @@ struct World {
   std::vector<Thread*> ready;
   std::vector<Thread*> blocked;  // in the order of their waiting
   Thread* running = nullptr;
-  Nanos time = kStart;
+  Nanos time = kStart;       // with prices: how far who runs has come
   std::uint64_t round = 1;   // of busy waiting
   std::size_t spinners = 0;  // of `ready`, in this round
   std::uint64_t spins = 0;   // since somebody did anything else than spin
@@ -71,6 +83,7 @@ struct World {
   unsigned looks = 0;
   bool struck = false;
   std::uint64_t moment_began = 0;  // decision
+  std::optional<Pricing> pricing;  // none: nothing has a price
   Facts facts;
 };
 
@@ -79,11 +92,22 @@ extern World* world;
 /// Set on the one thread of the system that runs the simulated ones, until stop().
 extern constinit thread_local bool takes_part;
 
-/// `thread` waits no longer.
-void make_ready(Thread& thread) noexcept;
+/// `thread`, which waits, does so until `at`, which is now unless things have a price.
+void make_ready(Thread& thread, Nanos at) noexcept;
 /// Runs what has interrupted the thread whose turn it is.
 void take_interruption(Thread& self) noexcept;
 /// The last turn of the thread whose turn it is ends.
 [[noreturn]] void leave() noexcept;
+/// Nobody can go on, or nobody gets anywhere.
+[[noreturn]] void give_up(const std::string& reason) noexcept;
+
+// With prices (priced.cpp).
+
+/// Whose turn it is by the clock; time is there.
+Thread& earliest() noexcept;
+/// Whose turn it is has work for so long.
+void spend(Nanos duration) noexcept;
+/// Is anybody behind whose turn it is? Then that one goes on later.
+bool falls_behind(Thread& self) noexcept;
 
 }  // namespace paceline::core::simulation

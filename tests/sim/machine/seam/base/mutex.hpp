@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "sim/machine/simulation.hpp"
+#include "sim/machine/touch.hpp"
 
 namespace paceline::core {
 
@@ -31,11 +32,13 @@ class Mutex {
   void lock() noexcept {
     if (simulation::self() == 0) return;  // nobody else takes part: start-up, or a dump at the end
     simulation::point(simulation::Point::lock);
+    simulation::touch(this, simulation::Access::rmw);
     while (held_) simulation::block(this, kForever, simulation::Point::lock);
     held_ = true;
   }
   void unlock() noexcept {
     if (simulation::self() == 0) return;
+    simulation::touch(this, simulation::Access::rmw);
     held_ = false;
     simulation::wake(this, false);
   }

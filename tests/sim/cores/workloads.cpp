@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sim/cores/workloads.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/atomic.hpp"
+#include "sim/machine/simulation.hpp"
+
+namespace paceline_cores {
+
+namespace simulation = paceline::core::simulation;
+using paceline::join_handle;
+using paceline::task;
+
+namespace {
+
+constexpr Nanos kAtFirst = 100 * kMicrosecond;
+
+}  // namespace
+
+void Workload::work() {
+  const std::size_t worker = paceline::this_task::worker();
+  if (has_worked_.size() <= worker) has_worked_.resize(worker + 1);
+  if (!has_worked_[worker]) ++at_work_;
+  has_worked_[worker] = true;
+  const Nanos from = simulation::facts().elapsed;
+  simulation::pass(begun ? body_ns : std::max(body_ns, kAtFirst));
+  ++bodies;
+  if (record != nullptr) record->push_back({worker, from, simulation::facts().elapsed});
+}
+
+namespace {
+
+constexpr unsigned kPerWorker = 4;
+
+/// A root on each worker, which stays there; what it spawns may be stolen.
+template <class Root>
+void start_on_each(paceline::runtime& rt, Root&& root) {
+  for (std::size_t w = 0; w < rt.workers(); ++w) {
+    rt.spawn(root(w), {.core = w}).detach();
+  }
+}
+
+task<void> leaf(Workload& load) {
+  load.work();
+  co_return;
+}
+
+task<void> yields(Workload& load) {
+  for (;;) {
+    load.work();
+    co_await paceline::yield();
+  }
+}
+
+/// Tasks that yield, a few on each worker: no worker has anything to do with another one.
+class Yield : public Workload {
+ public:
+  void begin(paceline::runtime& rt) override {
+    start_on_each(rt, [this](std::size_t) { return root(*this); });
+  }
+
+ private:
+  static task<void> root(Workload& load) {
+    for (unsigned i = 0; i < kPerWorker; ++i) paceline::spawn(yields(load)).detach();
+    co_return;
+  }
+};
+
+/// The same with one counter that every body raises: what a global step in the cost looks like.
+class Counter : public Workload {
+ public:
+  void begin(paceline::runtime& rt) override {
+    start_on_each(rt, [this](std::size_t) { return counts(*this); });
+  }
+
+ private:
+  static task<void> counts(Counter& load) {
+    for (;;) {
+      load.work();
+      load.counter_.fetch_add(1, std::memory_order_relaxed);
+      co_await paceline::yield();
+    }
+  }
+
+  alignas(paceline::core::kCacheLinePair) paceline::core::Atomic<std::uint64_t> counter_{0};
+};
+
+/// A task on each worker that spawns children and awaits them.
+class Spawn : public Workload {
+ public:
+  void begin(paceline::runtime& rt) override {
+    start_on_each(rt, [this](std::size_t) { return parent(*this); });
+  }
+
+ private:
+  static task<void> parent(Workload& load) {
+    for (;;) {
+      std::array<join_handle<void>, 8> children;
+      for (auto& child : children) child = paceline::spawn(leaf(load));
+      for (auto& child : children) co_await std::move(child);
+    }
+  }
+};
+
+/// One task spawns for all: the others live on what they steal.
+class Steal : public Workload {
+ public:
+  Steal() { body_ns = 100 * kMicrosecond; }
+  void begin(paceline::runtime& rt) override {
+    begin_feeding(rt);
+    start_on_each(rt, [this](std::size_t) { return stays_awake(*this); });
+  }
+  std::size_t feeders() const override { return 1; }
+
+ protected:
+  void begin_feeding(paceline::runtime& rt) {
+    rt.spawn(feeds(*this, 64 * rt.workers()), {.core = 0}).detach();
+  }
+
+ private:
+  static task<void> feeds(Steal& load, std::uint64_t most) {
+    for (;;) {
+      if (load.spawned_ - load.bodies < most) {
+        paceline::spawn(leaf(load)).detach();
+        ++load.spawned_;
+      } else {
+        simulation::pass(kMicrosecond);
+      }
+    }
+    co_return;  // never; without it this would be no coroutine
+  }
+  static task<void> stays_awake(Steal& load) {
+    while (!load.begun) simulation::pass(kMicrosecond);
+    co_return;
+  }
+
+  std::uint64_t spawned_ = 0;
+};
+
+/// The same while the others sleep at first.
+class Burst : public Steal {
+ public:
+  Burst() { body_ns = 1000 * kMicrosecond; }
+  void begin(paceline::runtime& rt) override { begin_feeding(rt); }
+};
+
+/// A token for each worker travels from worker to worker, by a wake; beside it each has a task that
+/// yields, so that none falls asleep.
+class Ring : public Workload {
+ public:
+  void begin(paceline::runtime& rt) override {
+    nodes_ = std::vector<Node>(rt.workers());
+    start_on_each(rt, [this](std::size_t w) { return carries(*this, w); });
+    start_on_each(rt, [this](std::size_t) { return yields(*this); });
+    while (ready_ != nodes_.size()) simulation::pass(kMicrosecond);
+    for (Node& node : nodes_) node.give();
+  }
+
+ private:
+  struct alignas(paceline::core::kCacheLinePair) Node {
+    paceline::waker owner;
+    paceline::core::Atomic<std::uint32_t> tokens{0};
+
+    void give() {
+      tokens.fetch_add(1, std::memory_order_release);
+      owner.wake();
+    }
+  };
+
+  static task<void> carries(Ring& ring, std::size_t self) {
+    Node& me = ring.nodes_[self];
+    Node& next = ring.nodes_[(self + 1) % ring.nodes_.size()];
+    me.owner = paceline::this_task::waker();
+    ++ring.ready_;
+    for (;;) {
+      auto token = paceline::suspend_until(
+          [&me]() noexcept { return me.tokens.load(std::memory_order_acquire) != 0; },
+          [](paceline::waker) noexcept {});
+      co_await std::move(token);
+      me.tokens.fetch_sub(1, std::memory_order_relaxed);
+      ring.work();
+      next.give();
+    }
+  }
+
+  std::vector<Node> nodes_;
+  std::size_t ready_ = 0;
+};
+
+/// Threads that are no workers spawn for all, one for each four workers.
+class Outside : public Workload {
+ public:
+  Outside() { body_ns = 10 * kMicrosecond; }
+  void begin(paceline::runtime& rt) override {
+    rt_ = &rt;
+    most_ = 4 * rt.workers();
+    for (std::size_t i = 0; i < (rt.workers() + 3) / 4; ++i) {
+      simulation::start(&Outside::client, this);
+    }
+  }
+
+ private:
+  static void client(void* raw) noexcept {
+    auto& self = *static_cast<Outside*>(raw);
+    for (;;) {
+      if (self.spawned_ - self.bodies >= self.most_) {
+        simulation::pass(kMicrosecond);
+        continue;
+      }
+      ++self.spawned_;
+      self.rt_->spawn(leaf(self)).detach();
+    }
+  }
+
+  paceline::runtime* rt_ = nullptr;
+  std::uint64_t spawned_ = 0;
+  std::uint64_t most_ = 0;
+};
+
+template <class Kind>
+std::unique_ptr<Workload> make() {
+  return std::make_unique<Kind>();
+}
+
+}  // namespace
+
+std::span<const WorkloadKind> workload_kinds() {
+  constexpr Nanos kShort = 200 * kMicrosecond;
+  constexpr Nanos kWindow = 300 * kMicrosecond;
+  constexpr Nanos kMs = 1000 * kMicrosecond;
+  static const WorkloadKind all[] = {
+      {"yield", "tasks that yield, four on each worker", make<Yield>, kShort, kMs, kWindow},
+      {"spawn", "a task on each worker spawns eight children and awaits them", make<Spawn>, kShort,
+       kMs, kWindow},
+      {"ring", "a token for each worker goes round, beside tasks that yield", make<Ring>, kShort,
+       kMs, kWindow},
+      {"steal", "one task spawns for all", make<Steal>, 3 * kMs, 10 * kMs, 2 * kMs},
+      {"burst", "one task spawns for all, who sleep at first", make<Burst>, 0, 200 * kMs, kMs},
+      {"outside", "threads that are no workers spawn for all", make<Outside>, 2 * kMs, 4 * kMs,
+       kMs},
+      {"counter", "tasks that yield, and raise one counter all together", make<Counter>, kShort,
+       kMs, kWindow},
+  };
+  return all;
+}
+
+}  // namespace paceline_cores
