@@ -105,8 +105,9 @@ struct Hub {
     return word != kNobody && (word & kDozing) == 0;
   }
 
+  // Everybody who makes something ready looks at it.
   alignas(kCacheLinePair) Atomic<std::uint32_t> sleepers{0};
-  Atomic<std::uint32_t> searching{0};
+  alignas(kCacheLinePair) Atomic<std::uint32_t> searching{0};
   // A thief whose raids did not pay waits before its next one; calling others would not pay either.
   Atomic<std::uint32_t> napping{0};
   // Who watches the busy workers, and how closely: see watch.cpp.
