@@ -97,7 +97,8 @@ unsigned ExecutorRuntime::choose_class(Word ready) noexcept {
   }
   chosen_among_ = ready;
   chosen_polls_ = kPollsPerChoice - 1;
-  chosen_ = foreseen_.class_index;
+  chosen_ =
+      fixed_watch_.meant(foreseen_.answer, static_cast<policy::BucketMask>(ready), foreseen_.at);
   return chosen_;
 }
 
@@ -132,7 +133,7 @@ inline Slot* ExecutorRuntime::pick(bool& taken) noexcept {
                      : pick_in_groups(chosen, arrived);
     if (slot != nullptr) {
       taken = false;
-      if (chosen != port_.run_class.load(std::memory_order_relaxed)) note_class(chosen);
+      note_class(chosen);
       if (arrived != 0) {
         // Whoever sent them may have found no helper that could run beside it; we ask again.
         ready_ += arrived - 1;

@@ -352,6 +352,8 @@ class ExecutorRuntime {
     machine::own_record().task = slot;
   }
   void note_class(unsigned class_index) noexcept {
+    // Others read the line: it is theirs as well while nothing changes.
+    if (class_index == port_.run_class.load(std::memory_order_relaxed)) return;
     port_.run_class.store(class_index, std::memory_order_relaxed);
   }
 
@@ -412,7 +414,8 @@ class ExecutorRuntime {
   struct Foreseen {
     Word among = 0;
     std::uint64_t poll = 0;
-    unsigned class_index = 0;
+    unsigned answer = 0;
+    Nanos at = 0;
   };
   Foreseen foreseen_;
 

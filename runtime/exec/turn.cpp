@@ -73,7 +73,7 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over, Nanos no
     const unsigned answer = class_turns_.pick(seen, now).bucket;
     if (answer != current) {
       const std::uint64_t poll = port_.polls.load(std::memory_order_relaxed);
-      foreseen_ = {all | bit(own), poll, fixed_watch_.meant(answer, with_own, now)};
+      foreseen_ = {all | bit(own), poll, answer, now};
       return true;
     }
   }

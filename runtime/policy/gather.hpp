@@ -2,8 +2,8 @@
 // How long a worker that has caught up with a stream of tiny tasks from outside waits before it
 // looks for the next ones.
 // Flow room: run. Pure: the worker supplies counts and times and does the waiting.
-// It must never hold anything up for longer than kGatherFor, nor than the tasks before took to
-// come.
+// It must never hold anything up for longer than kGatherFor, nor, but for kGatherTry, than the
+// tasks before took to come.
 //
 // Taking a task that somebody else made ready costs both sides the cache lines of its ready word
 // and, if that was empty, of three summaries above it. Some that have come together cost the same

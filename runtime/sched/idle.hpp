@@ -49,11 +49,12 @@ struct Seat : Port {
 
   // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
-  Atomic<std::uint32_t> poll_ns{0};  // how long its polls take, smoothed; 0: not known yet
-  Atomic<Nanos> looked_at{0};        // when it last looked at the clock
-  Atomic<int> cpu{-1};               // the worker is bound to it; -1: to none
-  Atomic<Nanos> rested{0};           // how long it has slept so far,
-  Atomic<Nanos> rests_since{0};      // but for the sleep that began then; 0: it is awake
+  Atomic<std::uint32_t> poll_ns{0};         // how long its polls take, smoothed; 0: not known yet
+  Atomic<Nanos> looked_at{0};               // when it last looked at the clock,
+  Atomic<std::uint64_t> looked_at_poll{0};  // between two polls; the number of the first one
+  Atomic<int> cpu{-1};                      // the worker is bound to it; -1: to none
+  Atomic<Nanos> rested{0};                  // how long it has slept so far,
+  Atomic<Nanos> rests_since{0};             // but for the sleep that began then; 0: it is awake
 
   // What Edge says of this place (clusters.hpp), written by the controller; as it stands here where
   // all workers are alike. Classes that prefer its kind of core, the kind's rank, and which classes

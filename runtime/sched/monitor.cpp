@@ -49,9 +49,10 @@ bool something_waits(Worker& worker) noexcept {
          something_ready(worker.seat());
 }
 
-/// Is anything ready that is more important than what runs there?
+/// Is anything ready that is more important than what runs there, or may be? The bit of weak
+/// executors says nothing of their classes.
 bool something_urgent(const Seat& seat) noexcept {
-  const Word above = all_bits(seat.run_class.load(std::memory_order_relaxed));
+  const Word above = all_bits(seat.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak);
   for (Word left = seat.classes.load(std::memory_order_relaxed) & above; left != 0;
        left = without_lowest(left)) {
     if (has_ready(seat, lowest(left))) return true;
@@ -62,9 +63,9 @@ bool something_urgent(const Seat& seat) noexcept {
 /// Does anything wait there that others may not take while the worker is stuck, or might not, as
 /// they find so much else?
 bool something_stays(Worker& worker) noexcept {
+  if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0) return true;
+  if (something_urgent(worker.seat())) return true;
   const Word classes = worker.seat().classes.load(std::memory_order_relaxed);
-  if (!worker.inbox().empty() || (classes & bit(Port::kWeak)) != 0) return true;
-  if (worker.runtime().loot().size_hint() != 0 || something_urgent(worker.seat())) return true;
   for (Word left = classes & Port::kClasses; left != 0; left = without_lowest(left)) {
     if (has_pinned_ready(worker.seat(), lowest(left))) return true;
   }
@@ -213,8 +214,9 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   const Nanos over = seen.since + slice_;
   // By somebody more important who still waits: no slice is waited for.
   const bool pressed = seat.is_asked() && something_urgent(seat);
+  if (!pressed && !seen.asked) seen.asked_at = seen.weighed_at = 0;  // it did not wait for long
   if (now < over && !pressed) {
-    if (!fresh) next = std::min(next, over);
+    if (!fresh || now - seen.since > slice_ / 4) next = std::min(next, over);
     return;
   }
   if (!something_waits(worker)) {
@@ -224,7 +226,6 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
       seat.run_class.store(Port::kOverdue, std::memory_order_relaxed);
     }
     seen.asked_at = seen.weighed_at = 0;
-    if (!seen.suspect.told) seen.suspect = {};
     return;
   }
   // While somebody sleeps, what may be stolen will be: only what stays is this poll's business.
@@ -241,7 +242,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
     seen.taken = seat.taken.load(std::memory_order_relaxed);
     if (seen.suspect.asked_at == 0) seen.suspect.asked_at = now;
   }
-  next = std::min(next, now + slice_ / 2);
+  next = std::min(next, now + slice_);
   if (seen.suspect.asked_at != 0) {
     stalls_.look_at(seen.suspect,
                     {worker.thread_number(), index, &worker.runtime(), &seat, seen.poll}, now,
@@ -259,7 +260,10 @@ bool Monitor::has_moved(const Seat& seat, Seen& seen, Nanos now) noexcept {
   const bool follows = seen.asked && poll - seen.poll <= 1;
   seen.poll = poll;
   seen.answers = answers;
-  seen.since = follows ? seen.since + slice_ : now;
+  // Where polls are long the worker looks at the clock before each.
+  const bool first = poll - seat.looked_at_poll.load(std::memory_order_relaxed) <= 1;
+  const Nanos began = first ? seat.looked_at.load(std::memory_order_relaxed) : now;
+  seen.since = follows ? seen.since + slice_ : std::clamp(began, std::min(seen.since, now), now);
   seen.asked = false;
   seen.asked_at = seen.weighed_at = seen.press_at = 0;
   seen.suspect = {};

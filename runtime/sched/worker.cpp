@@ -169,6 +169,7 @@ void Worker::look_after_time() noexcept {
   }
   seat_.load.store(runtime_.ready_estimate(), std::memory_order_relaxed);
   seat_.looked_at.store(now, std::memory_order_relaxed);
+  seat_.looked_at_poll.store(polls_at_look_, std::memory_order_relaxed);
   came_ = seat_.inflow.load(std::memory_order_relaxed);
   came_within_ = now - std::exchange(came_since_, now);
   if (came_ != 0) seat_.inflow.store(0, std::memory_order_relaxed);
