@@ -98,7 +98,7 @@ struct runtime_options {
   /// Only for preemption_mode::automatic: how long a task may go on after it was asked to give way
   /// and did not, > 0 and at most an hour. Then another thread takes its core over, and the task
   /// finishes its run beside it. Not if the system itself does not let it run; and a task that goes
-  /// on spawning gets ten times as long, or a hundred times while other workers take what it spawns.
+  /// on spawning gets ten times as long, or a hundred times while others take what it spawns.
   std::chrono::nanoseconds handoff_after = std::chrono::milliseconds(10);
 
   /// Only for preemption_mode::automatic: the signal that preempts tasks in an async_region. 0: the

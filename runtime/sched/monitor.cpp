@@ -49,10 +49,10 @@ bool something_waits(Worker& worker) noexcept {
          something_ready(worker.seat());
 }
 
-/// Is anything ready that is more important than what runs there, or may be? The bit of weak
-/// executors says nothing of their classes.
-bool something_urgent(const Seat& seat) noexcept {
-  const Word above = all_bits(seat.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak);
+/// Is anything ready that is more important than what is of class `running`, or may be? The bit of
+/// weak executors says nothing of their classes.
+bool something_urgent(const Seat& seat, std::uint32_t running) noexcept {
+  const Word above = all_bits(running) | bit(Port::kWeak);
   for (Word left = seat.classes.load(std::memory_order_relaxed) & above; left != 0;
        left = without_lowest(left)) {
     if (has_ready(seat, lowest(left))) return true;
@@ -62,9 +62,9 @@ bool something_urgent(const Seat& seat) noexcept {
 
 /// Does anything wait there that others may not take while the worker is stuck, or might not, as
 /// they find so much else?
-bool something_stays(Worker& worker) noexcept {
+bool something_stays(Worker& worker, std::uint32_t running) noexcept {
   if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0) return true;
-  if (something_urgent(worker.seat())) return true;
+  if (something_urgent(worker.seat(), running)) return true;
   const Word classes = worker.seat().classes.load(std::memory_order_relaxed);
   for (Word left = classes & Port::kClasses; left != 0; left = without_lowest(left)) {
     if (has_pinned_ready(worker.seat(), lowest(left))) return true;
@@ -213,7 +213,8 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   if (fresh) moving_ = true;
   const Nanos over = seen.since + slice_;
   // By somebody more important who still waits: no slice is waited for.
-  const bool pressed = seat.is_asked() && something_urgent(seat);
+  const bool pressed =
+      seat.is_asked() && something_urgent(seat, seat.run_class.load(std::memory_order_relaxed));
   if (!pressed && !seen.asked) seen.asked_at = seen.weighed_at = 0;  // it did not wait for long
   if (now < over && !pressed) {
     if (!fresh || now - seen.since > slice_ / 4) next = std::min(next, over);
@@ -260,6 +261,7 @@ bool Monitor::has_moved(const Seat& seat, Seen& seen, Nanos now) noexcept {
   const bool follows = seen.asked && poll - seen.poll <= 1;
   seen.poll = poll;
   seen.answers = answers;
+  seen.run_class = seat.run_class.load(std::memory_order_relaxed);
   // Where polls are long the worker looks at the clock before each.
   const bool first = poll - seat.looked_at_poll.load(std::memory_order_relaxed) <= 1;
   const Nanos began = first ? seat.looked_at.load(std::memory_order_relaxed) : now;
@@ -278,7 +280,8 @@ void Monitor::consider_handoff(Worker& worker, Seen& seen, Nanos now, Nanos& nex
   const std::uint64_t spawned = worker.runtime().counters().spawned.load(std::memory_order_relaxed);
   const bool spawns = spawned != seen.spawned;
   const std::uint32_t taken = worker.seat().taken.load(std::memory_order_relaxed);
-  if (spawns && taken != seen.taken && !core_.clusters().several() && !something_stays(worker) &&
+  if (spawns && taken != seen.taken && !core_.clusters().several() &&
+      !something_stays(worker, seen.run_class) &&
       (now - seen.asked_first) / kSpawnerAtMost < handoff_after_) {
     seen.spawned = spawned;
     seen.taken = taken;

@@ -81,6 +81,7 @@ class Monitor {
   struct Seen {
     std::uint64_t poll = 0;
     std::uint64_t answers = 0;
+    std::uint32_t run_class = 0;  // of that poll, whatever is said of it later
     std::uint32_t hold = 0;
     Nanos lent_since = 0;
     Nanos since = 0;            // it runs at least so long

@@ -149,9 +149,10 @@ TEST_CASE("a task that never reaches a safepoint loses its core, and ends by its
 
 namespace {
 
-/// Spawns tasks of a few microseconds, as many as others take, while `goes_on()`.
-template <class GoesOn>
-void spawn_while(GoesOn&& goes_on) {
+/// Spawns tasks of a few microseconds, as many as others take, while `goes_on()`. Then `at_end()`:
+/// what waits for the last of them spawns no more.
+template <class GoesOn, class AtEnd>
+void spawn_while(GoesOn&& goes_on, AtEnd&& at_end) {
   std::atomic<unsigned> pending{0};
   while (goes_on()) {
     if (pending >= 256) continue;
@@ -161,6 +162,7 @@ void spawn_while(GoesOn&& goes_on) {
       --pending;
     }).detach();
   }
+  at_end();
   while (pending != 0) std::this_thread::yield();  // others run them, or it loses its worker
 }
 
@@ -172,11 +174,11 @@ TEST_CASE("a task that spawns keeps its worker while others take what it spawns"
   std::uint64_t handoffs = 1;
   for (int go = 0; go < 5 && handoffs != 0; ++go) {
     runtime rt(handing(2));
-    rt.spawn({.core = 0}, [] {
+    rt.spawn({.core = 0}, [&] {
         const auto until = std::chrono::steady_clock::now() + 300ms;
-        spawn_while([until] { return std::chrono::steady_clock::now() < until; });
+        spawn_while([until] { return std::chrono::steady_clock::now() < until; },
+                    [&] { handoffs = rt.stats().handoffs; });
       }).join();
-    handoffs = rt.stats().handoffs;
   }
   CHECK(handoffs == 0);
 }
@@ -187,7 +189,7 @@ TEST_CASE("a task that spawns loses its worker if something waits there that nob
   const auto limit = std::chrono::steady_clock::now() + 60s;
   auto spawner = rt.spawn({.core = 0}, [&] {
     auto bound = spawn({.core = 0}, [&] { ran = true; });
-    spawn_while([&] { return !ran && std::chrono::steady_clock::now() < limit; });
+    spawn_while([&] { return !ran && std::chrono::steady_clock::now() < limit; }, [] {});
     bound.detach();
     return ran.load();
   });
