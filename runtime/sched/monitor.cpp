@@ -35,8 +35,8 @@ constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 // is repeated, each time twice as much later, up to a slice.
 constexpr Nanos kPressAfter = 50 * kMicrosecond;
 
-bool something_ready(const Seat& seat) noexcept {
-  for (Word left = seat.classes.load(std::memory_order_relaxed); left != 0;
+bool something_ready(const Seat& seat, Word among = ~Word{0}) noexcept {
+  for (Word left = seat.classes.load(std::memory_order_relaxed) & among; left != 0;
        left = without_lowest(left)) {
     if (has_ready(seat, lowest(left))) return true;
   }
@@ -52,12 +52,7 @@ bool something_waits(Worker& worker) noexcept {
 /// Is anything ready that is more important than what is of class `running`, or may be? The bit of
 /// weak executors says nothing of their classes.
 bool something_urgent(const Seat& seat, std::uint32_t running) noexcept {
-  const Word above = all_bits(running) | bit(Port::kWeak);
-  for (Word left = seat.classes.load(std::memory_order_relaxed) & above; left != 0;
-       left = without_lowest(left)) {
-    if (has_ready(seat, lowest(left))) return true;
-  }
-  return false;
+  return something_ready(seat, all_bits(running) | bit(Port::kWeak));
 }
 
 /// Does anything wait there that others may not take while the worker is stuck, or might not, as
