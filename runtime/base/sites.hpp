@@ -57,6 +57,7 @@ enum class Mutant : std::uint8_t {
   park_twice,            // a weak task that is preempted again is listed twice
   clear_request_late,    // a safepoint lowers the request after it has looked who waits
   lend_without_look,     // a loan is made without a look whether the task has moved meanwhile
+  lend_by_hearsay,       // who lends believes what the task says of its runtime, not its slot
   move_without_look,     // a task moves without a look for loans
   keep_return_quiet,     // a loan is returned, and the task behind it does not hear of it
   drop_returned_claim,   // a wake that comes by a loan that was returned is forgotten

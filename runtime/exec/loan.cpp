@@ -142,13 +142,25 @@ Behind task_behind(const Slot& stand_in) noexcept {
   return {&Slot::of({static_cast<std::uintptr_t>(id & ~kLenders)}), (id & kLenders) != 0};
 }
 
+namespace {
+
+/// On which runtime a task is, by its slot's segment; null: it has ended. Not by its promise: a
+/// task that moves changes that and its slot one after the other, and whoever looks in between
+/// would lend it something across runtimes.
+std::uint32_t runtime_of(const PromiseBase& task, const Segment* home) noexcept {
+  if (planted(Mutant::lend_by_hearsay)) return task.runtime_id.load(std::memory_order_relaxed);
+  return home == nullptr ? 0 : home->collection->port().runtime_id.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
 Lent lend(PromiseBase& task, unsigned rank, Lender by) noexcept {
-  const std::uint32_t runtime = task.runtime_id.load(std::memory_order_relaxed);
   Slot& slot = Slot::of({task.self.load(std::memory_order_acquire)});  // M16
   const Group& group = Group::of(slot);
   const Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
   if (segment == nullptr) return {};                                       // it has ended
   if (segment->collection->class_index() <= rank) return {};
+  const std::uint32_t runtime = runtime_of(task, segment);
   std::uint64_t number = number_of(&slot);
   const std::uintptr_t lent = task.lent.load(std::memory_order_acquire);  // M70
   if (Slot* found = find(lent, number, rank)) {
@@ -168,7 +180,11 @@ Lent lend(PromiseBase& task, unsigned rank, Lender by) noexcept {
     std::uint64_t now = task.self.load(std::memory_order_seq_cst);  // M70
     if (now == number) break;
     // One that is on another runtime now is lent nothing across.
-    if (task.runtime_id.load(std::memory_order_relaxed) != runtime) now = 0;
+    const Slot& there = Slot::of({static_cast<std::uintptr_t>(now)});
+    // M22
+    if (runtime_of(task, Group::of(there).segment.load(std::memory_order_acquire)) != runtime) {
+      now = 0;
+    }
     lead_to(*stand_in, number, now);
     if (now == 0) return {stand_in, false};
     number = now;

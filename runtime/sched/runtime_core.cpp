@@ -172,7 +172,7 @@ void RuntimeCore::start_workers() {
       surroundings_.max_weak = static_cast<unsigned>(options_.max_weak);
     surroundings_.classes = policy::class_table(options_.time_scale);
     surroundings_.slice = std::max<Nanos>(options_.slice.count(), Monitor::kSliceMin);
-    for (unsigned i = 0; i < count; ++i) seats_.push_back(acquire_seat(*hub_, i));
+    for (unsigned i = 0; i < count; ++i) seats_.push_back(acquire_seat(*hub_, i, id_));
     settle_clusters();
     surroundings_.alike = !clusters_.several();
     for (unsigned i = 0; i < count; ++i) {

@@ -72,8 +72,9 @@ Seat* fresh_seat(unsigned index) {
 
 Seat* acquire_seat_apart() { return fresh_seat(0); }
 
-Seat* acquire_seat(Hub& hub, unsigned index) {
+Seat* acquire_seat(Hub& hub, unsigned index, std::uint32_t runtime_id) {
   Seat* seat = fresh_seat(index);
+  seat->runtime_id.store(runtime_id, std::memory_order_relaxed);
   // Release. Pairs: help_wanted. Publishes: the index.
   seat->hub.store(&hub, std::memory_order_release);         // M10
   hub.seats[index].store(seat, std::memory_order_release);  // M10

@@ -11,7 +11,7 @@ namespace paceline::core {
 void keep_seats_across_fork() noexcept;
 
 /// A seat of `hub` with vacant collections. Throws std::bad_alloc.
-Seat* acquire_seat(Hub& hub, unsigned index);
+Seat* acquire_seat(Hub& hub, unsigned index, std::uint32_t runtime_id = 0);
 /// One that belongs to no hub: nobody steals from it, nobody spawns to it. Throws std::bad_alloc.
 Seat* acquire_seat_apart();
 /// No task lives in it and no worker uses it any more. Stale bits may stay: they resume nobody.

@@ -232,7 +232,9 @@ struct Port {
   // Implemented by sched/idle.cpp. Called after the summary is raised, on the waker's thread.
   // `backlog`: other tasks of the page were ready already.
   void (*work_added)(Port&, unsigned class_index, bool backlog) noexcept = nullptr;
-  Atomic<unsigned> index{0};  // of the worker; changes when the port is recycled
+  // Of the worker, and the number of its runtime; both change when the port is recycled.
+  Atomic<unsigned> index{0};
+  Atomic<std::uint32_t> runtime_id{0};
   // How many polls the worker has started: the number of the one that runs.
   alignas(kCacheLinePair) Atomic<std::uint64_t> polls{0};
   // How many requests its safepoints have answered by going on. A word of its own: a request that

@@ -41,6 +41,7 @@ constexpr NamedMutant kMutants[] = {
     {"clear_request_late", Mutant::clear_request_late, "demotion"},
     {"steal_pinned", Mutant::steal_pinned, "demotion"},
     {"lend_without_look", Mutant::lend_without_look, "lending"},
+    {"lend_by_hearsay", Mutant::lend_by_hearsay, "lending"},
     {"move_without_look", Mutant::move_without_look, "lending"},
     {"keep_return_quiet", Mutant::keep_return_quiet, "lending"},
     {"drop_returned_claim", Mutant::drop_returned_claim, "lending"},

@@ -29,6 +29,7 @@ enum Flag : unsigned {
   kChain = 8,    // it awaits another task, which waits for what never comes
   kSecond = 16,  // somebody else lends a class in between, and keeps it lent
   kLeft = 32,    // it has left a stand-in behind here, and is back from another runtime
+  kLeaves = 64,  // with kMoves: the other slot is on another runtime, to which the lender belongs
 };
 
 constexpr unsigned kClasses = 3;
@@ -36,7 +37,9 @@ constexpr unsigned kOwn = 2;
 constexpr unsigned kBetween = 1;
 constexpr unsigned kLent = 0;
 
-struct World;
+// Numbers of runtimes.
+constexpr std::uint32_t kHere = 1;
+constexpr std::uint32_t kAbroad = 2;
 
 struct Life {
   detail::PromiseBase* promise = nullptr;
@@ -44,14 +47,24 @@ struct Life {
   bool ended = false;
 };
 
-struct World {
-  explicit World(core::Port& its)
-      : port(its),
-        sweeps{core::Sweep(its.collections[0]), core::Sweep(its.collections[1]),
-               core::Sweep(its.collections[2])} {}
+struct World;
 
+/// A runtime's one worker.
+struct Place {
+  Place(World& its, core::Port& own)
+      : world(its),
+        port(own),
+        sweeps{core::Sweep(own.collections[0]), core::Sweep(own.collections[1]),
+               core::Sweep(own.collections[2])} {}
+
+  World& world;
   core::Port& port;
   std::array<core::Sweep, kClasses> sweeps;
+};
+
+struct World {
+  Place* home = nullptr;
+  Place* abroad = nullptr;
   unsigned flags = 0;
   Life task;
   Life awaited;
@@ -62,7 +75,7 @@ struct World {
   Atomic<std::uint32_t> armed{0};
   Atomic<std::uint32_t> over{0};
 
-  Goal by_stand_in, late, moved;
+  Goal by_stand_in, late, moved, lent_abroad;
 
   bool has(unsigned flag) const { return (flags & flag) != 0; }
 };
@@ -76,6 +89,7 @@ constexpr detail::SuspensionOps kJoinOps{
 
 struct Host {
   World& w;
+  Place& here;
 
   bool may_resume(core::Slot& slot) noexcept {
     if (core::may_resume(slot, [] { return false; })) return true;
@@ -83,6 +97,7 @@ struct Host {
     return false;
   }
   core::Rest run(core::Slot*& slot) noexcept {
+    require(core::is_home(*slot, here.port), "a task runs on its own runtime");
     if (slot->root == w.awaited.promise) {
       require(w.awaited.step++ == 0, "nothing resumes a task that waits");
       return wait(*slot, *w.never);
@@ -98,9 +113,13 @@ struct Host {
         return wait(*slot, *w.event);
       case 1:
         if (w.has(kMoves)) move(slot);
+        if (w.has(kLeaves)) return leave(*slot);
         if (!w.has(kEnds)) return wait(*slot, *w.never);
         life.ended = true;
         return core::Rest::finished;
+      case 2:
+        if (w.has(kLeaves)) return wait(*slot, *w.never);
+        [[fallthrough]];
       default: fail("nothing resumes a task that waits");
     }
   }
@@ -116,26 +135,41 @@ struct Host {
     to.root = slot->root;
     to.state.adopt();
     if (w.task.promise->lent.load() != 0) w.moved.reach();
-    core::says_where(*w.task.promise, *slot, to, true);
+    if (w.has(kLeaves)) w.task.promise->runtime_id.store(kAbroad, std::memory_order_relaxed);
+    core::says_where(*w.task.promise, *slot, to, !w.has(kLeaves));
     require(slot->state.vacate(), "the model uses no generation up");
     slot = &to;
+  }
+  /// It is ready where it lives now.
+  core::Rest leave(core::Slot& slot) noexcept {
+    slot.waiting = nullptr;
+    return core::rest_lent(slot, core::Rest::yielded, *this) == core::Rest::elsewhere
+               ? core::Rest::elsewhere
+               : core::Rest::yielded;
   }
   void finish(core::Slot& slot) noexcept {
     require(slot.state.vacate(), "the model uses no generation up");
     w.over.store(1, std::memory_order_seq_cst);
   }
-  void rearm(core::Slot& slot) noexcept { core::notify_home(slot); }
-  void put_back(core::Slot& slot) noexcept { core::notify_home(slot); }
+  void rearm(core::Slot& slot) noexcept {
+    if (core::is_home(slot, here.port)) {
+      core::notify_home(slot);
+    } else {
+      core::notify(slot);
+    }
+  }
+  void put_back(core::Slot& slot) noexcept { rearm(slot); }
 };
 
-bool has_work(World& w) { return w.port.classes.load() != 0; }
+bool has_work(Place& here) { return here.port.classes.load() != 0; }
 
-void work(World& w) {
-  const unsigned chosen = core::lowest(w.port.classes.load());
+void work(Place& here) {
+  World& w = here.world;
+  const unsigned chosen = core::lowest(here.port.classes.load());
   unsigned arrived = 0;
-  core::Slot* slot = w.sweeps[chosen].next(arrived);
+  core::Slot* slot = here.sweeps[chosen].next(arrived);
   if (slot == nullptr) return;
-  Host host{w};
+  Host host{w, here};
   if (core::poll_slot(*slot, host) != core::Claim::loan) return;
   const unsigned step = w.task.step;
   const core::Claim claim = core::poll_behind(*slot, host);
@@ -148,6 +182,9 @@ bool is_over(World& w) { return w.over.load() != 0; }
 /// The joiner, whose class changes while it waits.
 void lend(World& w) {
   detail::PromiseBase& task = *w.task.promise;
+  // Of the other runtime: it lends nothing before the task is there (lend_to).
+  if (w.has(kLeaves) && task.runtime_id.load(std::memory_order_relaxed) != kAbroad) return;
+  if (w.has(kLeaves)) w.lent_abroad.reach();
   core::joiner_lends(task, kLent);
   if (w.has(kReturns)) {
     pause_here("lends");
@@ -174,7 +211,8 @@ void bring_event(World& w) {
 
 void start(World& w, Life& life) {
   life.promise = &arena().make<detail::PromiseBase>();
-  core::Slot* slot = w.port.collections[kOwn].allocate_home();
+  life.promise->runtime_id.store(kHere, std::memory_order_relaxed);
+  core::Slot* slot = w.home->port.collections[kOwn].allocate_home();
   slot->root = life.promise;
   life.promise->self.store(slot->ref().bits);
   slot->state.admit();
@@ -193,37 +231,51 @@ void leave_one(Life& life) {
   planted_mutant = mutant;
 }
 
-void set_up(const Variant& variant) {
-  begin_machine();
+Place& make_place(World& w, std::uint32_t runtime) {
   core::Port& port = arena().make<core::Port>();
-  prepare_port(port, 0, [](core::Port&, unsigned, bool) noexcept {}, kClasses);
+  prepare_port(port, runtime - kHere, [](core::Port&, unsigned, bool) noexcept {}, kClasses);
+  port.runtime_id.store(runtime, std::memory_order_relaxed);
   for (unsigned lent : {kLent, kBetween}) {  // so that no loan has to wait for memory
     core::Slot* slot = port.collections[lent].allocate_shared(core::Role::shared);
     core::TaskCollection::release(*slot, false);
   }
-  world = &arena().make<World>(port);
+  return arena().make<Place>(w, port);
+}
+
+void set_up(const Variant& variant) {
+  begin_machine();
+  world = &arena().make<World>();
   World& w = *world;
   w.flags = variant.flags;
+  w.home = &make_place(w, kHere);
+  if (w.has(kLeaves)) w.abroad = &make_place(w, kAbroad);
   w.event = &arena().make<detail::Suspension>(kEventOps);
   w.never = &arena().make<detail::Suspension>(kEventOps);
   w.join = &arena().make<detail::Suspension>(kJoinOps);
   start(w, w.task);
   if (w.has(kLeft)) leave_one(w.task);
   if (w.has(kChain)) start(w, w.awaited);
-  if (w.has(kMoves)) w.next_home = port.collections[kOwn].allocate_home();
+  if (w.has(kMoves)) {
+    core::TaskCollection& there = (w.has(kLeaves) ? w.abroad : w.home)->port.collections[kOwn];
+    w.next_home =
+        w.has(kLeaves) ? there.allocate_shared(core::Role::shared) : there.allocate_home();
+  }
   name_memory(&w.task.promise->self, sizeof w.task.promise->self, "self");
   name_memory(&w.task.promise->lent, sizeof w.task.promise->lent, "lent");
   name_memory(&w.event->ready, sizeof w.event->ready, "event.ready");
-  name_groups(port, "lent.");
+  name_groups(w.home->port, "lent.");
+  if (w.has(kLeaves)) name_groups(w.abroad->port, "abroad.");
 
-  loop<World>("home", w, &has_work, &work);
+  loop<Place>("home", *w.home, &has_work, &work);
+  if (w.has(kLeaves)) loop<Place>("abroad", *w.abroad, &has_work, &work);
   thread<World>("lender", w, &lend);
   if (!w.has(kChain)) thread<World>("waker", w, &bring_event);
   if (w.has(kSecond)) thread<World>("second", w, &lend_between);
 
   if (!w.has(kChain)) w.by_stand_in = Goal("a task runs by its stand-in");
+  if (w.has(kLeaves)) w.lent_abroad = Goal("somebody lends where the task goes");
   if (w.has(kReturns)) w.late = Goal("a loan is returned before its claim comes");
-  if (w.has(kMoves)) w.moved = Goal("a task moves that has been lent something");
+  if (w.has(kMoves) && !w.has(kLeaves)) w.moved = Goal("a task moves that has been lent something");
 }
 
 unsigned rank_now(const Life& life) {
@@ -232,7 +284,7 @@ unsigned rank_now(const Life& life) {
 
 unsigned loans_in(World& w, unsigned rank) {
   unsigned loans = 0;
-  w.port.collections[rank].each_page([&](core::Group& group, unsigned page) {
+  w.home->port.collections[rank].each_page([&](core::Group& group, unsigned page) {
     for (unsigned i = 0; i < core::kPageSlots; ++i) {
       const std::uint64_t word = group.page_slots(page)[i].state.peek();
       if (core::StateWord::phase_of(word) == core::Phase::loan) ++loans;
@@ -243,8 +295,10 @@ unsigned loans_in(World& w, unsigned rank) {
 
 void at_end() {
   World& w = *world;
-  require(!has_work(w), "no ready bit is left when everybody rests");
-  require(w.has(kChain) || w.task.step == 2, "a task goes on when its event has come");
+  require(!has_work(*w.home), "no ready bit is left when everybody rests");
+  const unsigned steps = w.has(kLeaves) ? 3 : 2;
+  require(w.has(kChain) || w.task.step == steps, "a task goes on when its event has come");
+  if (w.has(kLeaves)) return;  // whether it was lent something depends on who was first
   if (w.has(kEnds)) {
     require(w.task.ended, "a task ends");
     require(loans_in(w, kLent) == 0, "a loan ends with its task");
@@ -278,6 +332,7 @@ Model lending_model() {
   add("taken-up", kLeft, 2, kUnbounded);
   add("taken-up-moves", kLeft | kMoves, 2, 4);
   add("taken-up-moves-ends", kLeft | kReturns | kMoves | kEnds, 1, 3);
+  add("leaves", kMoves | kLeaves, 2, 4);
   add("second", kReturns | kSecond, 1, 2);
   add("chain-second", kChain | kReturns | kSecond, 1, 2);
   return model;
