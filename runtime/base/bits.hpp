@@ -11,9 +11,9 @@ namespace paceline::core {
 
 constexpr Word bit(unsigned index) noexcept { return Word{1} << index; }
 
-/// Index of the lowest set bit; `word` must not be 0.
+/// Index of the lowest set bit; `word` must not be 0, which std::countr_zero would test.
 constexpr unsigned lowest(Word word) noexcept {
-  return static_cast<unsigned>(std::countr_zero(word));
+  return static_cast<unsigned>(__builtin_ctzll(word));
 }
 
 constexpr Word without_lowest(Word word) noexcept { return word & (word - 1); }
@@ -36,7 +36,15 @@ constexpr Word highest(Word word, unsigned n) noexcept {
 }
 
 /// Asks for a line that will be written soon. Any address will do.
-inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 1, 3); }
+inline void prefetch(const void* address) noexcept {
+#if defined(__x86_64__)
+  // The builtin asks for a copy to read, unless told of a processor that has this one. All have:
+  // those that do not know it take it for a nop.
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
+#else
+  __builtin_prefetch(address, 1, 3);
+#endif
+}
 
 /// Every store becomes visible to all other cores after the ones before it, so a plain store may
 /// stand for a release that must not break another thread's release sequence.

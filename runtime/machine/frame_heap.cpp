@@ -116,29 +116,6 @@ void FrameHeap::recycle(FrameHeap* heap) noexcept {
   recycled_heaps = heap;
 }
 
-void* FrameHeap::allocate(std::size_t bytes) noexcept {
-  const auto size_class = static_cast<unsigned>((bytes - 1) / kGrain);
-  Chunk* chunk = current_[size_class];
-  if (chunk != nullptr) [[likely]] {
-    if (FreeBlock* block = chunk->free) {
-      chunk->free = block->next;
-      prefetch(block->next);  // of the next frame; a null is harmless
-      prefetch(reinterpret_cast<char*>(block->next) + kCacheLine);
-      ++chunk->used;
-      return block;
-    }
-    if (chunk->untouched != chunk->end) {
-      void* block = chunk->untouched;
-      chunk->untouched += chunk->block_bytes;
-      prefetch(chunk->untouched + chunk->block_bytes);
-      prefetch(chunk->untouched + chunk->block_bytes + kCacheLine);
-      ++chunk->used;
-      return block;
-    }
-  }
-  return allocate_slow(size_class);
-}
-
 void FrameHeap::list(Chunk& chunk) noexcept {
   Chunk*& head = partial_[chunk.size_class];
   chunk.listed = true;
@@ -158,10 +135,31 @@ void FrameHeap::unlist(Chunk& chunk) noexcept {
   chunk.listed = false;
 }
 
+// Blocks that are handed out in order are fetched so many before: see Sweep::kFramesAhead.
+constexpr std::size_t kBlocksAhead = 3;
+
+/// A block that was not handed out since the chunk was empty, if it has one.
+void* FrameHeap::allocate_untouched(Chunk& chunk) noexcept {
+  if (chunk.untouched == chunk.end) return nullptr;
+  void* block = chunk.untouched;
+  chunk.untouched += chunk.block_bytes;
+  char* const soon = chunk.untouched + kBlocksAhead * chunk.block_bytes;  // maybe of the next chunk
+  prefetch(soon);
+  prefetch(soon + kCacheLine);
+  ++chunk.used;
+  return block;
+}
+
 void* FrameHeap::allocate_slow(unsigned size_class) noexcept {
-  collect();
   Chunk* chunk = current_[size_class];
-  if (chunk != nullptr && chunk->free != nullptr) return allocate((size_class + 1) * kGrain);
+  if (chunk != nullptr) {
+    if (void* block = allocate_untouched(*chunk)) return block;
+  }
+  while (partial_[size_class] == nullptr && empty_ == nullptr && collect()) {
+    if (chunk == nullptr) continue;
+    if (chunk->free != nullptr) return allocate((size_class + 1) * kGrain);
+    if (void* block = allocate_untouched(*chunk)) return block;
+  }
   chunk = partial_[size_class];
   if (chunk != nullptr) {
     unlist(*chunk);
@@ -174,16 +172,7 @@ void* FrameHeap::allocate_slow(unsigned size_class) noexcept {
       chunk = take_chunk();
       if (chunk == nullptr) return nullptr;
     }
-    // An empty chunk may have served another class before.
-    chunk->owner = this;
-    chunk->size_class = size_class;
-    chunk->block_bytes = static_cast<std::uint32_t>((size_class + 1) * kGrain);
-    chunk->free = nullptr;
-    chunk->listed = false;
-    constexpr std::size_t kHead = (sizeof(Chunk) + kGrain - 1) / kGrain * kGrain;
-    chunk->untouched = reinterpret_cast<char*>(chunk) + kHead;
-    chunk->end =
-        chunk->untouched + (Chunk::kBytes - kHead) / chunk->block_bytes * chunk->block_bytes;
+    furnish(*chunk, size_class);
   }
   // The chunk that was current has no free block left; it comes back to a list with its first free.
   current_[size_class] = chunk;
@@ -195,30 +184,54 @@ void FrameHeap::free_local(Chunk& chunk, void* block) noexcept {
   free_block->next = chunk.free;
   chunk.free = free_block;
   --chunk.used;
-  if (&chunk == current_[chunk.size_class]) return;
   if (chunk.used == 0) {
-    if (chunk.listed) unlist(chunk);
-    chunk.next = empty_;
-    empty_ = &chunk;
-    ++empty_count_;
-  } else if (!chunk.listed) {
+    make_empty(chunk);
+  } else if (&chunk != current_[chunk.size_class] && !chunk.listed) {
     list(chunk);
   }
 }
 
-void FrameHeap::free(void* block) noexcept {
-  Chunk& chunk = Chunk::of(block);
+/// The last block of a chunk came back. The current one begins anew, in order.
+void FrameHeap::make_empty(Chunk& chunk) noexcept {
+  if (&chunk == current_[chunk.size_class]) {
+    furnish(chunk, chunk.size_class);
+    return;
+  }
+  if (chunk.listed) unlist(chunk);
+  chunk.next = empty_;
+  empty_ = &chunk;
+  ++empty_count_;
+}
+
+/// An empty chunk serves a size class, maybe another one than before.
+void FrameHeap::furnish(Chunk& chunk, unsigned size_class) noexcept {
+  chunk.owner = this;
+  chunk.size_class = size_class;
+  chunk.block_bytes = static_cast<std::uint32_t>((size_class + 1) * kGrain);
+  chunk.free = nullptr;
+  chunk.listed = false;
+  constexpr std::size_t kHead = (sizeof(Chunk) + kGrain - 1) / kGrain * kGrain;
+  chunk.untouched = reinterpret_cast<char*>(&chunk) + kHead;
+  chunk.end = chunk.untouched + (Chunk::kBytes - kHead) / chunk.block_bytes * chunk.block_bytes;
+}
+
+void FrameHeap::free_slow(Chunk& chunk, void* block) noexcept {
   if (chunk.owner == this) {
     free_local(chunk, block);
     return;
   }
   if (batch_chunk_ != &chunk || batch_size_ == kBatch) flush();
-  auto* free_block = static_cast<FreeBlock*>(block);
-  free_block->next = batch_first_;
-  if (batch_first_ == nullptr) batch_last_ = free_block;
-  batch_first_ = free_block;
   batch_chunk_ = &chunk;
   ++batch_size_;
+  if (batch_first_ != nullptr && batch_first_->count < Parcel::capacity(chunk.block_bytes)) {
+    batch_first_->blocks[batch_first_->count++] = static_cast<FreeBlock*>(block);
+    return;
+  }
+  auto* parcel = static_cast<Parcel*>(block);
+  parcel->next = batch_first_;
+  parcel->count = 0;
+  if (batch_first_ == nullptr) batch_last_ = parcel;
+  batch_first_ = parcel;
 }
 
 void FrameHeap::flush() noexcept {
@@ -229,11 +242,11 @@ void FrameHeap::flush() noexcept {
   batch_size_ = 0;
 }
 
-void FrameHeap::give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexcept {
-  FreeBlock* head = chunk.returned.load(std::memory_order_relaxed);
+void FrameHeap::give_back(Chunk& chunk, Parcel* first, Parcel* last) noexcept {
+  Parcel* head = chunk.returned.load(std::memory_order_relaxed);
   do {
     last->next = head;
-    // Release. Pairs: collect. Publishes: the list's links and the end of the frames' lives.
+    // Release. Pairs: collect. Publishes: the parcels and the end of the frames' lives.
   } while (!chunk.returned.compare_exchange_weak(head, first, std::memory_order_acq_rel,  // M25
                                                  std::memory_order_relaxed));
   if (head != nullptr) return;  // the chunk is listed already, or about to be
@@ -246,26 +259,42 @@ void FrameHeap::give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexc
                                                   std::memory_order_relaxed));
 }
 
-void FrameHeap::collect() noexcept {
-  if (returned_.load(std::memory_order_relaxed) == nullptr) return;
-  // Acquire. Pairs: give_back, here and below.
-  Chunk* chunk = returned_.exchange(nullptr, std::memory_order_acq_rel);  // M25
-  while (chunk != nullptr) {
-    // Read the link first: once `returned` is empty another free may list the chunk again.
-    Chunk* next = chunk->next_returned;
-    FreeBlock* block = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);  // M25
-    while (block != nullptr) {
-      FreeBlock* following = block->next;
-      free_local(*chunk, block);
-      block = following;
-    }
-    chunk = next;
+/// Takes the blocks back that others have returned to one chunk. False if there is none. One chunk
+/// after the other, so that its blocks are in the cache when they are handed out.
+bool FrameHeap::collect() noexcept {
+  if (collecting_ == nullptr) {
+    if (returned_.load(std::memory_order_relaxed) == nullptr) return false;
+    // Acquire. Pairs: give_back, here and below.
+    collecting_ = returned_.exchange(nullptr, std::memory_order_acq_rel);  // M25
   }
+  Chunk* const chunk = collecting_;
+  // Read the link first: once `returned` is empty another free may list the chunk again.
+  collecting_ = chunk->next_returned;
+  Parcel* parcel = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);  // M25
+  std::size_t blocks = 0;
+  for (const Parcel* each = parcel; each != nullptr; each = each->next) blocks += 1 + each->count;
+  if (blocks == chunk->used) {
+    // All of them: nobody need look at each.
+    chunk->used = 0;
+    make_empty(*chunk);
+    return true;
+  }
+  while (parcel != nullptr) {
+    Parcel* following = parcel->next;
+    for (std::size_t i = 0; i < parcel->count; ++i) {
+      prefetch(reinterpret_cast<char*>(parcel->blocks[i]) + kCacheLine);
+      free_local(*chunk, parcel->blocks[i]);
+    }
+    free_local(*chunk, parcel);
+    parcel = following;
+  }
+  return true;
 }
 
 std::size_t FrameHeap::trim(std::size_t keep) noexcept {
   flush();
-  collect();
+  while (collect()) {
+  }
   // The current chunks may be empty too.
   for (Chunk*& current : current_) {
     if (current == nullptr || current->used != 0) continue;
@@ -285,15 +314,20 @@ std::size_t FrameHeap::trim(std::size_t keep) noexcept {
   return given_back;
 }
 
-void* allocate_frame_memory(std::size_t bytes) {
+namespace {
+
+// The address sanitizer finds uses of dead frames only in blocks it hands out itself.
+constexpr bool is_ours(std::size_t bytes) noexcept {
+  return bytes <= FrameHeap::kLargest && !machine::sanitizer::kAddress;
+}
+
+// A heap of the calling thread's own answers nearly always; what else there is stays out of its
+// way.
+
+[[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes) {
+  if (!is_ours(bytes)) return ::operator new(bytes);
   void* block = nullptr;
-  if (bytes > FrameHeap::kLargest || machine::sanitizer::kAddress) {
-    // The address sanitizer finds uses of dead frames only in blocks it hands out itself.
-    return ::operator new(bytes);
-  }
-  if (FrameHeap* heap = machine::own_record().heap) {
-    block = heap->allocate(bytes);
-  } else {
+  if (machine::own_record().heap == nullptr) {
     SharedHeap& shared = shared_heap_of_thread();
     LockGuard lock(shared.lock);
     block = shared.heap.allocate(bytes);
@@ -302,19 +336,34 @@ void* allocate_frame_memory(std::size_t bytes) {
   return block;
 }
 
-void free_frame_memory(void* block, std::size_t bytes) noexcept {
-  if (bytes > FrameHeap::kLargest || machine::sanitizer::kAddress) {
+[[gnu::noinline]] void free_elsewhere(void* block, std::size_t bytes) noexcept {
+  if (!is_ours(bytes)) {
     ::operator delete(block, bytes);
-    return;
-  }
-  if (FrameHeap* heap = machine::own_record().heap) {
-    heap->free(block);
     return;
   }
   SharedHeap& shared = shared_heap_of_thread();
   LockGuard lock(shared.lock);
   shared.heap.free(block);
   shared.heap.flush();  // nobody promises to come back here
+}
+
+}  // namespace
+
+void* allocate_frame_memory(std::size_t bytes) {
+  FrameHeap* const heap = machine::own_record().heap;
+  if (is_ours(bytes) && heap != nullptr) [[likely]] {
+    if (void* block = heap->allocate(bytes)) [[likely]]
+      return block;
+  }
+  return allocate_elsewhere(bytes);
+}
+
+void free_frame_memory(void* block, std::size_t bytes) noexcept {
+  FrameHeap* const heap = machine::own_record().heap;
+  if (is_ours(bytes) && heap != nullptr) [[likely]]
+    heap->free(block);
+  else
+    free_elsewhere(block, bytes);
 }
 
 void trim_shared_frames() noexcept {

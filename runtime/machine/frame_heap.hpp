@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/atomic.hpp"
+#include "base/bits.hpp"
 #include "base/mutex.hpp"
 
 namespace paceline::core {
@@ -19,6 +20,19 @@ struct Region;
 /// A block on a free list.
 struct FreeBlock {
   FreeBlock* next;
+};
+
+/// A free block that holds the addresses of others, so that whoever gets them back reads one line
+/// for many of them and not a chain of lines that another core has written last.
+struct Parcel {
+  static constexpr std::size_t kMost = 30;
+  static constexpr std::size_t capacity(std::size_t block_bytes) noexcept {
+    return block_bytes / sizeof(void*) - 2 < kMost ? block_bytes / sizeof(void*) - 2 : kMost;
+  }
+
+  Parcel* next;
+  std::size_t count;
+  FreeBlock* blocks[kMost];  // fewer in a small block: see capacity
 };
 
 /// 64 KiB of equal blocks, aligned to its size, so that a block's address gives its chunk.
@@ -44,7 +58,7 @@ struct Chunk {
   Chunk* next_returned = nullptr;
 
   // --- any thread ---
-  alignas(kCacheLine) Atomic<FreeBlock*> returned{nullptr};
+  alignas(kCacheLine) Atomic<Parcel*> returned{nullptr};
 
   static Chunk& of(void* block) noexcept {
     return *reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) & ~(kBytes - 1));
@@ -63,9 +77,33 @@ class FrameHeap {
   static constexpr unsigned kBatch = 32;         // remote frees that travel together
 
   /// Owner. Null if there is no memory.
-  void* allocate(std::size_t bytes) noexcept;
+  void* allocate(std::size_t bytes) noexcept {
+    const auto size_class = static_cast<unsigned>((bytes - 1) / kGrain);
+    Chunk* chunk = current_[size_class];
+    if (chunk == nullptr || chunk->free == nullptr) [[unlikely]]
+      return allocate_slow(size_class);
+    FreeBlock* block = chunk->free;
+    FreeBlock* const next = block->next;
+    chunk->free = next;
+    if (next != nullptr) {   // fetched the last time
+      prefetch(next->next);  // the one after it; a null is harmless
+      prefetch(reinterpret_cast<char*>(next->next) + kCacheLine);
+    }
+    ++chunk->used;
+    return block;
+  }
   /// Owner of the heap the caller frees *from*, not necessarily of the block.
-  void free(void* block) noexcept;
+  void free(void* block) noexcept {
+    Chunk& chunk = Chunk::of(block);
+    if (chunk.owner != this || &chunk != current_[chunk.size_class]) [[unlikely]] {
+      free_slow(chunk, block);
+      return;
+    }
+    auto* free_block = static_cast<FreeBlock*>(block);
+    free_block->next = chunk.free;
+    chunk.free = free_block;
+    --chunk.used;
+  }
   /// Sends a half-full batch of remote frees home. Before the owner sleeps.
   void flush() noexcept;
   /// Gives empty chunks back to the system, all but `keep`. Owner. Returns how many.
@@ -78,23 +116,29 @@ class FrameHeap {
  private:
   static constexpr unsigned kClasses = kLargest / kGrain;
 
-  void* allocate_slow(unsigned size_class) noexcept;
+  [[gnu::noinline]] void* allocate_slow(unsigned size_class) noexcept;
+  [[gnu::noinline]] void free_slow(Chunk& chunk, void* block) noexcept;
+  static void* allocate_untouched(Chunk& chunk) noexcept;
   void free_local(Chunk& chunk, void* block) noexcept;
+  void make_empty(Chunk& chunk) noexcept;
+  void furnish(Chunk& chunk, unsigned size_class) noexcept;
   void list(Chunk& chunk) noexcept;
   void unlist(Chunk& chunk) noexcept;
-  void collect() noexcept;
-  static void give_back(Chunk& chunk, FreeBlock* first, FreeBlock* last) noexcept;
+  bool collect() noexcept;
+  static void give_back(Chunk& chunk, Parcel* first, Parcel* last) noexcept;
 
   Chunk* current_[kClasses] = {};  // allocate from here
   Chunk* partial_[kClasses] = {};  // have free blocks
   Chunk* empty_ = nullptr;         // no block in use; any class
   std::size_t empty_count_ = 0;
 
+  Chunk* collecting_ = nullptr;  // taken from `returned_` and not seen to yet
+
   // One batch of blocks that belong to another heap's chunk.
   Chunk* batch_chunk_ = nullptr;
-  FreeBlock* batch_first_ = nullptr;
-  FreeBlock* batch_last_ = nullptr;
-  unsigned batch_size_ = 0;
+  Parcel* batch_first_ = nullptr;
+  Parcel* batch_last_ = nullptr;
+  unsigned batch_size_ = 0;  // blocks
 
   FrameHeap* next_recycled_ = nullptr;
 
