@@ -19,10 +19,13 @@ namespace detail {
 class YieldAwaiter : public NativeAwaiter {
  public:
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> frame) const { suspend_yielding(frame); }
+  void await_suspend(std::coroutine_handle<> frame) { stop_ = suspend_yielding(frame); }
   void await_resume() const {
-    if (stop_requested()) throw operation_cancelled();
+    if (stop_.requested()) throw operation_cancelled();
   }
+
+ private:
+  StopView stop_;
 };
 
 }  // namespace detail

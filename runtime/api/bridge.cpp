@@ -82,24 +82,23 @@ bool suspend_at(Suspension& where, std::coroutine_handle<> frame) {
 }
 
 void suspend_regardless(Suspension& where, std::coroutine_handle<> frame) {
-  core::Entry runtime(where.ops->what);
-  suspend_current(*runtime, where, frame);
-  runtime.stay();
+  suspend_current(core::Entry::to_suspend(where.ops->what), where, frame);
 }
 
-void suspend_yielding(std::coroutine_handle<> frame) {
-  core::Entry runtime("yield");
-  Slot& slot = *runtime->current();
+StopView suspend_yielding(std::coroutine_handle<> frame) {
+  ExecutorRuntime& runtime = core::Entry::to_suspend("yield");
+  Slot& slot = *runtime.current();
   slot.resume = frame.address();
   slot.waiting = nullptr;
-  runtime->set_outcome(Outcome::yielded);
-  runtime.stay();
+  runtime.set_outcome(Outcome::yielded);
+  return {&slot.root->stop, runtime.stopping()};
 }
 
-bool stop_requested() noexcept {
+StopView stop_view() noexcept {
   // Without an Entry: nothing is read that a takeover changes.
   const core::machine::ThisThread& self = core::machine::own_record();
-  return self.task != nullptr && self.runtime->stop_requested(*self.task->root);
+  if (self.task == nullptr) return {};
+  return {&self.task->root->stop, self.runtime->stopping()};
 }
 
 void require_task(const char* what) { const core::Entry runtime(what); }
@@ -170,13 +169,11 @@ void join_blocking(PromiseBase& promise, const char* caller) {
   }
 }
 
-void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept {
-  std::uintptr_t word = promise.link.load(std::memory_order_acquire);  // M13
-  if (word != join_word::done) {
-    // Acq_rel. Pairs: publish_end. Whoever comes second frees the frame.
-    word = promise.link.exchange(join_word::detached, std::memory_order_acq_rel);  // M13
-  }
-  if (word != join_word::done || promise.abandoned) return;
+namespace {
+
+/// The task has ended, and nobody will ask how.
+[[gnu::noinline]] void drop_result(PromiseBase& promise, std::coroutine_handle<> frame) noexcept {
+  if (promise.abandoned) return;
   if (promise.error && !promise.error_seen) {
     core::RuntimeCore* runtime =
         core::RuntimeCore::find(promise.runtime_id.load(std::memory_order_relaxed));
@@ -187,6 +184,17 @@ void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcep
     if (runtime != nullptr) runtime->release();
   }
   destroy_frame(frame);
+}
+
+}  // namespace
+
+void release_handle(PromiseBase& promise, std::coroutine_handle<> frame) noexcept {
+  std::uintptr_t word = promise.link.load(std::memory_order_acquire);  // M13
+  if (word != join_word::done) {
+    // Acq_rel. Pairs: publish_end. Whoever comes second frees the frame.
+    word = promise.link.exchange(join_word::detached, std::memory_order_acq_rel);  // M13
+  }
+  if (word == join_word::done) drop_result(promise, frame);
 }
 
 // --- time ---

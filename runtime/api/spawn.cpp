@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Starting tasks, groups of tasks and foreign coroutines; moving a task.
+// Starting tasks and groups of tasks.
 // Flow room: spawn. Any thread. It must never publish a task before its slot is complete, nor lose
 // a frame on an error: until the slot is admitted everything can be undone.
 // Proof: tests/unit/api/spawn_test.cpp, tests/fault/spawn_fault_test.cpp.
@@ -11,9 +11,8 @@
 
 #include <paceline/detail/bridge.hpp>
 #include <paceline/error.hpp>
-#include <paceline/scheduler.hpp>
-#include <paceline/this_task.hpp>
 
+#include "api/belonging.hpp"
 #include "base/assert.hpp"
 #include "exec/completion.hpp"
 #include "exec/entry.hpp"
@@ -29,31 +28,6 @@ using detail::PromiseBase;
 
 constexpr std::size_t kNameMax = 255;
 
-/// The class of a task that asks for none: that of the task that spawns it.
-unsigned class_for(const std::optional<qos>& asked, const ExecutorRuntime* runtime) {
-  if (asked) {
-    const auto index = static_cast<std::size_t>(*asked);
-    if (index >= qos_count) {
-      throw std::invalid_argument(
-          fmt::format("qos {} is not a class; use one of the {} enumerators", index, qos_count));
-    }
-    return static_cast<unsigned>(index);
-  }
-  if (runtime != nullptr && runtime->current() != nullptr) return class_of(*runtime->current());
-  return static_cast<unsigned>(qos::standard);
-}
-
-/// Where a task belongs on whatever worker it comes to: its class, and its task group's index.
-struct Belonging {
-  unsigned qos_class = 0;
-  unsigned group = 0;
-};
-
-Belonging belonging_of(const Slot& slot) noexcept {
-  const TaskCollection& collection = *Group::of(slot).home().collection;
-  return {collection.class_index(), collection.task_group()};
-}
-
 /// The group of a task: the one that was asked for, else that of the task that spawns it.
 unsigned group_for(const spawn_options* options, const ExecutorRuntime* runtime,
                    RuntimeCore& core) {
@@ -63,15 +37,6 @@ unsigned group_for(const spawn_options* options, const ExecutorRuntime* runtime,
   const bool child =
       runtime != nullptr && runtime->current() != nullptr && &runtime->worker().core() == &core;
   return child ? task_group_of(*runtime->current()) : 0;
-}
-
-/// Throws std::bad_alloc.
-TaskCollection& collection_for(Seat& seat, Belonging where) {
-  if (where.group == 0) [[likely]]
-    return seat.collections[where.qos_class];
-  Lane* lane = lane_at(seat, where.group);
-  if (lane == nullptr) throw std::bad_alloc();
-  return lane->collections[where.qos_class];
 }
 
 /// The nice value of a task that asks for none: that of the task that spawns it.
@@ -121,8 +86,18 @@ void move_in(Slot& slot, PromiseBase& promise, std::coroutine_handle<> frame, st
 constexpr unsigned kSpillFrom = 512;
 constexpr std::uint32_t kSpillPollNs = 1000;
 
+/// May a spawn of this worker be better off elsewhere? The common answer, no, costs three looks.
+bool may_spill(const ExecutorRuntime& runtime, unsigned qos_class) noexcept {
+  const auto& own = static_cast<const Seat&>(runtime.port());
+  if ((own.native.load(std::memory_order_relaxed) & bit(qos_class)) == 0) [[unlikely]]
+    return true;
+  return runtime.ready_estimate() > kSpillFrom &&
+         own.poll_ns.load(std::memory_order_relaxed) >= kSpillPollNs;
+}
+
 /// The seat that should take a spawn of this worker; null: its own.
 Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) noexcept {
+  if (!may_spill(runtime, qos_class)) return nullptr;
   const auto& own = static_cast<const Seat&>(runtime.port());
   if ((own.native.load(std::memory_order_relaxed) & bit(qos_class)) == 0) [[unlikely]] {
     Seat& abroad = core.emptiest_for(qos_class);
@@ -131,8 +106,7 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
     bump(runtime.counters().sent_abroad);
     return &abroad;
   }
-  if (runtime.ready_estimate() <= kSpillFrom || core.worker_count() == 1) return nullptr;
-  if (own.poll_ns.load(std::memory_order_relaxed) < kSpillPollNs) return nullptr;
+  if (core.worker_count() == 1) return nullptr;
   Seat& candidate = core.clusters().several() ? core.emptiest_for(qos_class) : core.emptiest();
   const std::uint64_t there = std::uint64_t{candidate.load.load(std::memory_order_relaxed)} +
                               candidate.inflow.load(std::memory_order_relaxed);
@@ -144,46 +118,59 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
 
 }  // namespace
 
-std::uint64_t id_at(const RuntimeCore& core, std::uint64_t sequence, std::size_t lane) noexcept {
-  // One lane per worker and one for all outside threads, and 2^48 numbers per runtime: unique in
-  // the process without a shared counter, and small in a process with one runtime.
-  constexpr unsigned kRuntimeShift = 48;
-  return (std::uint64_t{core.id()} - 1) << kRuntimeShift |
-         (sequence * (core.worker_count() + 1) + lane);
-}
-
-/// Starts a root on the worker that spawns it.
-std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBase& promise,
-                         std::coroutine_handle<> frame, Belonging where, Seat* elsewhere,
-                         Role role) {
-  Seat& seat = elsewhere != nullptr ? *elsewhere : static_cast<Seat&>(runtime.port());
-  TaskCollection& collection = collection_for(seat, where);
-  Slot* slot = elsewhere != nullptr ? collection.allocate_shared(role) : collection.allocate_home();
+/// Starts a root on the worker that spawns it, in a collection of that worker.
+[[gnu::always_inline]] inline std::uint64_t spawn_at_home(ExecutorRuntime& runtime,
+                                                          const RuntimeCore& core,
+                                                          PromiseBase& promise,
+                                                          std::coroutine_handle<> frame,
+                                                          TaskCollection& collection) {
+  Slot* slot = collection.allocate_home();
   if (slot == nullptr) throw std::bad_alloc();
   count_in(collection);
   Counters& counters = runtime.counters();
   const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
-  const std::uint64_t id = id_at(core, sequence, runtime.worker().index() + 1);
+  const std::uint64_t id = core.task_id(sequence, runtime.worker().index() + 1);
   move_in(*slot, promise, frame, id);
   // Counted before it is admitted: it may end, and be counted as ended, at once.
   counters.spawned.store(sequence, std::memory_order_relaxed);
   probe(Site::spawn_before_admit);
-  if (elsewhere != nullptr) {
-    slot->state.admit();
-    notify(*slot);
-  } else {
-    runtime.admit_home(*slot);
-  }
+  runtime.admit_home(*slot, collection.allocated_in(), collection);
   return id;
 }
 
-std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
-                                 std::coroutine_handle<> frame, Belonging where,
-                                 const std::optional<std::size_t>& asked) {
-  const std::uint64_t id = id_at(core, core.admit_from_outside("spawn"), 0);
+/// The same on a worker of the same runtime that has been chosen, or at home if it is null.
+std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBase& promise,
+                         std::coroutine_handle<> frame, Belonging where, Seat* elsewhere,
+                         Role role) {
+  if (elsewhere == nullptr) {
+    TaskCollection& own = collection_for(static_cast<Seat&>(runtime.port()), where);
+    return spawn_at_home(runtime, core, promise, frame, own);
+  }
+  TaskCollection& collection = collection_for(*elsewhere, where);
+  Slot* slot = collection.allocate_shared(role);
+  if (slot == nullptr) throw std::bad_alloc();
+  count_in(collection);
+  Counters& counters = runtime.counters();
+  const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
+  const std::uint64_t id = core.task_id(sequence, runtime.worker().index() + 1);
+  move_in(*slot, promise, frame, id);
+  counters.spawned.store(sequence, std::memory_order_relaxed);  // as above
+  probe(Site::spawn_before_admit);
+  slot->state.admit();
+  notify(*slot);
+  return id;
+}
+
+[[gnu::always_inline]] inline std::uint64_t spawn_from_outside(
+    RuntimeCore& core, PromiseBase& promise, std::coroutine_handle<> frame, Belonging where,
+    const std::optional<std::size_t>& asked) {
+  const std::uint64_t id = core.task_id(core.admit_from_outside("spawn"), 0);
   Slot* slot = nullptr;
   try {
-    TaskCollection& collection = collection_for(core.place(asked, where.qos_class), where);
+    Seat& seat = !asked && core.goes_on_with_run(where.qos_class)
+                     ? core.place_in_run()
+                     : core.place(asked, where.qos_class);
+    TaskCollection& collection = collection_for(seat, where);
     slot = collection.allocate_shared(asked ? Role::pinned : Role::shared);
     if (slot == nullptr) throw std::bad_alloc();
     count_in(collection);
@@ -194,7 +181,7 @@ std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
   move_in(*slot, promise, frame, id);
   probe(Site::spawn_before_admit);
   slot->state.admit();
-  notify(*slot);
+  notify_and(*slot, !asked && RuntimeCore::is_midway() ? &stream_added : &work_added);
   return id;
 }
 
@@ -203,7 +190,6 @@ std::uint64_t spawn_from_outside(RuntimeCore& core, PromiseBase& promise,
 namespace paceline::detail {
 
 using core::ExecutorRuntime;
-using core::Outcome;
 using core::Role;
 using core::Seat;
 using core::Slot;
@@ -247,22 +233,43 @@ void check_options(const spawn_options& options, const RuntimeCore& target) {
 }  // namespace
 
 std::uint64_t spawn_child(PromiseBase& promise, std::coroutine_handle<> frame) {
-  const core::Entry runtime;
-  if (!runtime || runtime->current() == nullptr || runtime->apart()) {
+  if (core::machine::own_record().task == nullptr) [[unlikely]]
     return spawn_root(nullptr, promise, frame, nullptr);
-  }
+  const core::Entry runtime;
+  if (runtime->apart()) [[unlikely]]
+    return spawn_root(nullptr, promise, frame, nullptr);
   RuntimeCore& target = runtime->worker().core();
   target.require_same_process("spawn");
   if (target.stopping()) throw_stopped();
   promise.runtime_id.store(target.id(), std::memory_order_relaxed);
-  core::attach_nice(promise, core::nice_of_spawner(runtime.get()));
-  const core::Belonging where = core::belonging_of(*runtime->current());
+  const Slot& spawner = *runtime->current();
+  if (spawner.root->extras != nullptr) [[unlikely]]
+    core::attach_nice(promise, spawner.root->extras->nice);
+  core::TaskCollection& kin = *core::Group::of(spawner).home().collection;
+  if (&kin.port() == &runtime->port() && !core::may_spill(*runtime, kin.class_index())) [[likely]]
+    return core::spawn_at_home(*runtime, target, promise, frame, kin);
+  const core::Belonging where{kin.class_index(), kin.task_group()};
   return core::spawn_here(*runtime, target, promise, frame, where,
                           core::spill_to(*runtime, target, where.qos_class), Role::shared);
 }
 
+namespace {
+
+/// The common case of a thread that is no worker.
+std::uint64_t spawn_plain_from_outside(RuntimeCore& target, PromiseBase& promise,
+                                       std::coroutine_handle<> frame) {
+  target.require_same_process("spawn");
+  promise.runtime_id.store(target.id(), std::memory_order_relaxed);
+  constexpr core::Belonging where{static_cast<unsigned>(qos::standard), 0};
+  return core::spawn_from_outside(target, promise, frame, where, std::nullopt);
+}
+
+}  // namespace
+
 std::uint64_t spawn_root(RuntimeCore* target, PromiseBase& promise, std::coroutine_handle<> frame,
                          const spawn_options* options) {
+  if (options == nullptr && target != nullptr && core::machine::own_record().runtime == nullptr)
+    return spawn_plain_from_outside(*target, promise, frame);
   const core::Entry runtime;
   if (target == nullptr) {
     if (!runtime) {
@@ -332,7 +339,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
     Slot* slot = apart ? collection.allocate_shared(Role::shared) : collection.allocate_home();
     if (slot == nullptr) {
       while (i-- > 0) {
-        core::count_out(Slot::of({group.children[i]->self.load()}));
+        core::count_out(collection);
         core::TaskCollection::release(Slot::of({group.children[i]->self.load()}), !apart);
         group.children[i]->self.store(0);
       }
@@ -358,7 +365,7 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
     child.link.store(reinterpret_cast<std::uintptr_t>(&group) | join_word::tag_group,
                      std::memory_order_relaxed);
     core::move_in(slot, child, frames[i],
-                  core::id_at(target, sequence, apart ? 0 : runtime.worker().index() + 1));
+                  target.task_id(sequence, apart ? 0 : runtime.worker().index() + 1));
     if (own_rank < own.qos_class) core::lend(child, own_rank, core::Lender::joiner);
   }
   // Published in a second round: the first child may run and fail on another worker at once, and
@@ -372,129 +379,11 @@ bool spawn_group(JoinGroup& group, const std::coroutine_handle<>* frames,
       slot.state.admit();
       core::notify(slot);
     } else {
-      runtime.admit_home(slot);
+      runtime.admit_home(slot, core::page_of(slot), collection);
     }
     if (&address != &slot) core::notify(address);
   }
   return true;
 }
 
-// --- moving ---
-
-namespace {
-
-/// The current task lives in `to` from now on, of the same runtime or not; its old slot is vacated.
-void move_current(ExecutorRuntime& runtime, Slot& to, bool stays) noexcept {
-  Slot& from = *runtime.current();
-  PromiseBase& promise = *from.root;
-  to.resume = from.resume;
-  to.waiting = nullptr;
-  to.stay = from.stay;
-  to.root = from.root;
-  to.frame.store(from.frame.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  to.id.store(from.id.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  to.name.store(from.name.load(std::memory_order_relaxed), std::memory_order_release);  // M23
-  to.state.adopt();
-  core::says_where(promise, from, to, stays);
-  core::vacate(runtime, from);
-  runtime.move_current(to);
-}
-
-/// A token that left the task is stopped by the runtime the task lives in. The record to stop now,
-/// if that runtime stops: by the caller, at the end, as that runs code of the user's.
-StopRecord* move_stop_record(PromiseBase& promise, RuntimeCore& from, RuntimeCore& to) noexcept {
-  const std::uintptr_t word = promise.stop.load(std::memory_order_acquire);  // M16
-  auto* record = reinterpret_cast<StopRecord*>(word & ~std::uintptr_t{1});
-  if (record == nullptr) return nullptr;
-  from.unlist(*record);
-  to.list(*record);
-  return to.stopping() ? record : nullptr;
-}
-
-}  // namespace
-
-void retain_core(RuntimeCore* target) noexcept {
-  if (target != nullptr) target->retain();
-}
-void release_core(RuntimeCore* target) noexcept {
-  if (target != nullptr) target->release();
-}
-
-bool schedule_on(RuntimeCore* target, std::coroutine_handle<> frame) {
-  target->require_same_process("schedule");
-  const core::Entry runtime;
-  Slot* current = runtime ? runtime->current() : nullptr;
-  if (current != nullptr) {
-    if (runtime->stop_requested(*current->root)) return false;
-    if (&runtime->worker().core() == target) {
-      suspend_yielding(frame);
-      return true;
-    }
-  }
-  if (current != nullptr && runtime->waits_on_stack()) {
-    throw std::logic_error(
-        "a task cannot move to another runtime while its call stack waits in await_here");
-  }
-  target->admit_from_outside("schedule");
-  Seat& seat =
-      target->place(std::nullopt, current != nullptr ? core::class_of(*current)
-                                                     : static_cast<unsigned>(qos::standard));
-  if (current == nullptr) {
-    try {
-      seat.worker.load(std::memory_order_acquire)->inbox().post(frame);  // M29
-    } catch (...) {
-      target->forget_from_outside();
-      throw;
-    }
-    core::work_added(seat, core::Port::kNoClass, false);
-    return true;
-  }
-  Slot* slot = seat.collections[core::class_of(*current)].allocate_shared(Role::shared);
-  if (slot == nullptr) {
-    target->forget_from_outside();
-    throw std::bad_alloc();
-  }
-  current->resume = frame.address();
-  current->root->runtime_id.store(target->id(), std::memory_order_relaxed);
-  StopRecord* const stopped = move_stop_record(*current->root, runtime->worker().core(), *target);
-  move_current(*runtime, *slot, false);
-  runtime->set_outcome(Outcome::left);
-  if (stopped != nullptr) stopped->source.request_stop();
-  return true;
-}
-
 }  // namespace paceline::detail
-
-namespace paceline {
-
-void this_task::set_qos(paceline::qos q) {
-  const core::Entry runtime("this_task::set_qos");
-  const unsigned qos_class = core::class_for(q, nullptr);
-  core::Slot& current = *runtime->current();
-  const core::Belonging before = core::belonging_of(current);
-  if (before.qos_class == qos_class) return;
-  core::RuntimeCore& owner = runtime->worker().core();
-  core::Seat* seat = &runtime->worker().seat();
-  const bool pinned = core::Group::of(current).role == core::Role::pinned;
-  // It moves house to the kind of core where it belongs now, and goes there with its next
-  // suspension.
-  const bool goes_abroad =
-      !pinned && (seat->native.load(std::memory_order_relaxed) & core::bit(qos_class)) == 0;
-  if (goes_abroad) seat = &owner.emptiest_for(qos_class);
-  core::TaskCollection& collection = core::collection_for(*seat, {qos_class, before.group});
-  core::Slot* slot = nullptr;
-  if (pinned) {
-    slot = collection.allocate_shared(core::Role::pinned);
-  } else if (goes_abroad || runtime->apart()) {
-    slot = collection.allocate_shared(core::Role::shared);
-  } else {
-    slot = collection.allocate_home();
-  }
-  if (slot == nullptr) throw std::bad_alloc();
-  core::count_in(collection);
-  detail::move_current(*runtime, *slot, true);
-  runtime->note_current_class();
-  if (goes_abroad) runtime->current_goes_home();
-}
-
-}  // namespace paceline

@@ -87,8 +87,14 @@ void vacate(ExecutorRuntime& runtime, Slot& slot) noexcept {
   if (slot.name.load(std::memory_order_relaxed) != nullptr) {
     slot.name.store(nullptr, std::memory_order_seq_cst);  // see retire_name, M23
   }
-  count_out(slot);
-  if (slot.state.vacate()) runtime.give_back(slot);
+  Group& group = Group::of(slot);
+  const TaskCollection& collection = *group.home().collection;
+  count_out(collection);
+  if (!slot.state.vacate()) return;
+  if (group.role == Role::home && &collection.port() == &runtime.port()) [[likely]]
+    TaskCollection::release_home(group, slot);
+  else
+    runtime.give_back(slot);
 }
 
 void finish(ExecutorRuntime& runtime, Slot& slot) noexcept {

@@ -149,6 +149,7 @@ void ExecutorRuntime::run_here(Executor& self, std::coroutine_handle<> frame) no
   const bool nested = std::exchange(before.waits_on_stack_, true);
   std::coroutine_handle<> next = frame;
   for (;;) {
+    self.runtime().go_out();
     resume_chain(self, next);
     if (frame.done()) break;
     ExecutorRuntime& now = self.runtime();
@@ -238,6 +239,7 @@ void ExecutorRuntime::publish_parked(Executor& executor) noexcept {
     show_parked(executor);
     notify_home(*executor.slot);
     weak_classes_ |= bit(executor.share_class);
+    settled_ = kUnsettled;
     weak_groups_[executor.share_class] |= bit(executor.share_group);
     count_ready();  // no poll runs that could give way
     return;

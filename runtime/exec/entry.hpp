@@ -21,7 +21,7 @@ class Entry {
     if (runtime_ == nullptr || machine::own_record().inside.load(std::memory_order_relaxed) != 0) {
       return;
     }
-    runtime_ = &runtime_->come_in();
+    runtime_ = &runtime_->come_in_from_outside();
     from_user_code_ = true;
   }
   /// With a current task. Throws std::logic_error, naming `what`, if there is none.
@@ -35,6 +35,15 @@ class Entry {
   }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
+
+  /// The runtime of the current task, which the caller suspends whatever happens: as if an Entry
+  /// had been made that stays. Throws as above, and then has not come in.
+  static ExecutorRuntime& to_suspend(const char* what) {
+    const machine::ThisThread& self = machine::own_record();
+    if (self.task == nullptr) [[unlikely]]
+      throw_no_task(what);
+    return self.runtime->come_in();
+  }
 
   /// The task is suspended: user code has no more to do but to return to the runtime, which need
   /// not be told that it comes in. If it does more, that cannot be handed off.

@@ -118,9 +118,12 @@ class Executor {
   static void* tagged(Executor& executor) noexcept {
     return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&executor) | 1);
   }
+  static bool is_tagged(const void* resume) noexcept {
+    return (reinterpret_cast<std::uintptr_t>(resume) & 1) != 0;
+  }
   static Executor* of(void* resume) noexcept {
-    const auto bits = reinterpret_cast<std::uintptr_t>(resume);
-    return (bits & 1) == 0 ? nullptr : reinterpret_cast<Executor*>(bits & ~std::uintptr_t{1});
+    return is_tagged(resume) ? reinterpret_cast<Executor*>(static_cast<char*>(resume) - 1)
+                             : nullptr;
   }
 
  private:

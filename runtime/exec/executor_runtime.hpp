@@ -136,7 +136,14 @@ class ExecutorRuntime {
   ExecutorRuntime& come_in() noexcept {
     machine::ThisThread& self = machine::own_record();
     if (self.inside.load(std::memory_order_relaxed) != 0) return *self.runtime;  // it stayed
-    return Hold::come_in(self.inside, port_, self.hold) ? *this : come_in_late();
+    return come_in_from_outside();
+  }
+  /// The same for a thread that is known to be out.
+  ExecutorRuntime& come_in_from_outside() noexcept {
+    machine::ThisThread& self = machine::own_record();
+    if (Hold::come_in(self.inside, port_, self.hold)) [[likely]]
+      return *this;
+    return come_in_late();
   }
   /// The hold word is not as the calling thread left it: waits until it is again, or for the
   /// refuge.
@@ -195,21 +202,35 @@ class ExecutorRuntime {
 
   /// A task whose home is here. Not in a signal handler.
   void wake_home(Slot& slot) noexcept;
-  /// A spawned task in a slot of this worker: publishes it.
-  void admit_home(Slot& slot) noexcept;
+  /// A spawned task in a slot of this worker: publishes it. `page`: the slot's, in `collection`.
+  [[gnu::always_inline]] void admit_home(Slot& slot, WakerPage& page,
+                                         const TaskCollection& collection) noexcept {
+    const unsigned own = collection.class_index();
+    slot.state.admit();
+    notify_home(page, slot, sweeps_[own].page() == &page);
+    became_ready(own);
+  }
 
   /// A timer was armed here. If tasks are ready, one of them may run past it: somebody should
   /// watch.
   void timer_armed() noexcept {
-    if (ready_ != 0 && surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
+    if (ready_estimate() != 0 && surroundings_.sleepers->load(std::memory_order_relaxed) != 0) {
       surroundings_.help_wanted(port_, 1);
     }
   }
 
-  /// A vacant slot is free again, at the latest when the step ends.
+  /// A vacant slot that not only this worker hands out is free again, at the latest when the step
+  /// ends.
   void give_back(Slot& slot) noexcept;
+  /// Tiny tasks come from outside so fast that it pays to wait until some have come together: a
+  /// step ends, as if drained, behind a pass to which others have added few.
+  void let_gather(bool in_stream) noexcept { in_stream_ = in_stream; }
   /// One task ended here, or one piece of foreign work.
-  void count_end() noexcept;
+  void count_end() noexcept {
+    // Release. Pairs: RuntimeCore::quiescent, which must not see an end before its spawn.
+    counters_.completed.store(counters_.completed.load(std::memory_order_relaxed) + 1,
+                              std::memory_order_release);  // M21
+  }
 
   Port& port() const noexcept { return port_; }
   Worker& worker() const noexcept { return *worker_; }
@@ -220,21 +241,33 @@ class ExecutorRuntime {
   const Counters& counters() const noexcept { return counters_; }
   /// How many tasks are ready here, roughly: what thieves took is counted until the worker's next
   /// look at the clock.
-  unsigned ready_estimate() const noexcept { return ready_; }
+  std::uint64_t ready_estimate() const noexcept {
+    const auto left =
+        static_cast<std::int64_t>(made_ready_ - port_.polls.load(std::memory_order_relaxed));
+    return left > 0 ? static_cast<std::uint64_t>(left) : 0;
+  }
   /// Thieves took so many of them.
-  void forget_ready(unsigned taken) noexcept { ready_ -= std::min(ready_, taken); }
+  void forget_ready(std::uint64_t taken) noexcept {
+    made_ready_ -= std::min(ready_estimate(), taken);
+  }
   /// A claimed task joins the loot; only when that is not full.
   void add_loot(Slot& slot) noexcept {
     loot_.push(slot);
-    ++ready_;
+    ++made_ready_;
+    settled_ = kUnsettled;
   }
   /// A claimed task that is polled first in the next step and that nobody can take before. Only
   /// while there is none. What was taken from another's loot comes here: through the loot two
   /// thieves could hand it to and fro for ever.
-  void poll_first(Slot& slot) noexcept { first_ = &slot; }
+  void poll_first(Slot& slot) noexcept {
+    first_ = &slot;
+    ++made_ready_;
+  }
   bool has_first() const noexcept { return first_ != nullptr; }
   /// As if there were no memory for what task groups need: for tests.
   void do_without_group_book() noexcept { no_group_book_ = true; }
+  /// Raised when the whole runtime was asked to stop.
+  const Atomic<bool>* stopping() const noexcept { return surroundings_.stopping; }
   bool stop_requested(const detail::PromiseBase& root) const noexcept {
     return (root.stop.load(std::memory_order_seq_cst) & 1) != 0 ||   // M16
            surroundings_.stopping->load(std::memory_order_seq_cst);  // M17
@@ -244,40 +277,45 @@ class ExecutorRuntime {
   }
 
  private:
+  struct Picked;
   struct PollHost;
+  struct HomeHost;
   struct TakenHost;
 
   // Executors kept for the next demotion; the rest give their stacks back to the pool.
   static constexpr unsigned kSparesMax = 4;
 
-  // The three are inlined into run_polls, their one caller: a poll costs as much as a few calls.
-  /// `taken`: from another worker.
-  [[gnu::always_inline]] Slot* pick(bool& taken) noexcept;
-  [[gnu::always_inline]] static void poll(Executor& self, Slot& slot) noexcept;
-  static void poll_lent(Executor& self, const Slot& stand_in) noexcept;
+  // Inlined into run_polls, their one caller: a poll costs as much as a few calls.
+  [[gnu::always_inline]] Picked pick() noexcept;
+  [[gnu::always_inline]] static void poll_home(Executor& self, const Picked& picked) noexcept;
+  [[gnu::noinline]] Picked pick_among_all() noexcept;
+  static void poll(Executor& self, Slot& slot) noexcept;
+  void note_stale() noexcept;
+  [[gnu::noinline]] static void not_polled(Executor& self, const Slot& slot, Claim claim) noexcept;
   [[gnu::noinline]] static void poll_taken(Executor& self, Slot& slot) noexcept;
-  [[gnu::always_inline]] static void resume_chain(Executor& self,
-                                                  std::coroutine_handle<> frame) noexcept;
-  static void resume_posted(Executor& self) noexcept;
+  /// The thread is out. Gives the runtime of `self` afterwards.
+  [[gnu::always_inline]] static ExecutorRuntime& resume_chain(
+      Executor& self, std::coroutine_handle<> frame) noexcept;
+  [[gnu::noinline]] static void resume_posted(Executor& self) noexcept;
   /// One more is ready here. Did that call for somebody?
   bool count_ready() noexcept {
-    ++ready_;
-    if (surroundings_.sleepers->load(std::memory_order_relaxed) == 0) return false;
-    surroundings_.help_wanted(port_, ready_);
+    ++made_ready_;
+    if (surroundings_.sleepers->load(std::memory_order_relaxed) == 0) [[likely]]
+      return false;
+    surroundings_.help_wanted(port_, ready_estimate());
     return true;
   }
-  void became_ready() noexcept {
+  /// While a poll runs; `own` is the class of what has become ready.
+  void became_ready(unsigned own) noexcept {
     if (count_ready() && surroundings_.alike) return;
     // Nobody else could come, or perhaps nobody who may. If this is more important than what runs
     // here, or that is overdue, it gives way at its next safepoint.
     const std::uint32_t runs = port_.run_class.load(std::memory_order_relaxed);
-    if ((port_.classes.load(std::memory_order_relaxed) & all_bits(runs)) != 0) [[unlikely]] {
-      port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
-      // No safepoint may follow soon, and a thread does not signal itself.
-      const Region* region = machine::own_record().region;
-      if (region != nullptr && region->depth != 0) ask_again();
-    }
+    if (own < runs) [[unlikely]]
+      ask_running(runs);
   }
+  [[gnu::noinline]] void ask_running(std::uint32_t runs) noexcept;
+  void count_arrived(unsigned arrived) noexcept;
   void rearm(Slot& slot) noexcept;
   void put_back(Slot& slot) noexcept;
 
@@ -369,9 +407,11 @@ class ExecutorRuntime {
   std::vector<std::coroutine_handle<>> posted_more_;  // and after it; rarely any
   Outcome outcome_ = Outcome::none;
   bool drained_ = false;
+  bool in_stream_ = false;
+  bool few_came_ = false;  // in the pass that is served
   bool loot_turn_ = false;
   unsigned budget_ = 0;
-  unsigned ready_ = 0;
+  std::uint64_t made_ready_ = 0;  // the number of polls that there will be, roughly
   unsigned foreign_count_ = 0;
   std::array<std::coroutine_handle<>, kForeignBatch> foreign_;
 
@@ -410,6 +450,11 @@ class ExecutorRuntime {
   Word chosen_among_ = 0;
   unsigned chosen_ = 0;
   unsigned chosen_polls_ = 0;
+  // The port's class word for which all of this stands, and nothing else is to be asked before the
+  // next task of the page that is being served, by that sweep.
+  static constexpr Word kUnsettled = ~Word{0};
+  Word settled_ = kUnsettled;
+  Sweep* serving_ = nullptr;
   // For whom the poll of that number gave way: the next question is the same one.
   struct Foreseen {
     Word among = 0;
@@ -435,11 +480,14 @@ class ExecutorRuntime {
   Counters counters_;
 };
 
-inline void ExecutorRuntime::resume_chain(Executor& self, std::coroutine_handle<> frame) noexcept {
-  self.runtime().go_out();
+inline ExecutorRuntime& ExecutorRuntime::resume_chain(Executor& self,
+                                                      std::coroutine_handle<> frame) noexcept {
   frame.resume();
-  if (machine::own_record().runtime->come_in().posted_) [[unlikely]]
-    resume_posted(self);
+  ExecutorRuntime& now = machine::own_record().runtime->come_in();
+  if (!now.posted_) [[likely]]
+    return now;
+  resume_posted(self);
+  return self.runtime();
 }
 
 }  // namespace paceline::core

@@ -98,6 +98,7 @@ void ExecutorRuntime::take_turns() noexcept {
   const Nanos now = surroundings_.now();
   charge_strong(now);
   const Word weak = weak_classes_ = weak_ready();
+  settled_ = kUnsettled;
   if (weak == 0) {
     // What is left of slots that serve nobody any more; with the last one the summary is lowered.
     unsigned arrived = 0;
@@ -167,7 +168,8 @@ Nanos ExecutorRuntime::charge_strong(Nanos now) noexcept {
   // While nobody was weak nobody kept books.
   if (weak_preempted_ == 0) ran = std::min(ran, turns_.slice());
   const std::uint32_t served = port_.run_class.load(std::memory_order_relaxed);
-  if (served < qos_count) turns_of(served_group_).charge_strong(served, ran, ready_ + 1);
+  if (served < qos_count)
+    turns_of(served_group_).charge_strong(served, ran, static_cast<unsigned>(ready_estimate()) + 1);
   return ran;
 }
 

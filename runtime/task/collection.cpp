@@ -7,13 +7,6 @@
 
 namespace paceline::core {
 
-namespace {
-
-// A burst of spawns takes neighbouring slots; this many ahead is about a memory access away.
-constexpr unsigned kPrefetchSlots = 4;
-
-}  // namespace
-
 void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource& source,
                             unsigned task_group) noexcept {
   port_ = &port;
@@ -25,14 +18,15 @@ void TaskCollection::attach(Port& port, unsigned class_index, const GroupSource&
 // ---------------------------------------------------------------------------------------------
 // Role home: plain words, one thread.
 
-Slot* TaskCollection::take_home() noexcept {
-  const unsigned index = lowest(current_->free_home);
-  current_->free_home = without_lowest(current_->free_home);
-  const auto page = static_cast<unsigned>(current_ - current_group_->pages);
-  if (current_->free_home == 0) current_group_->available &= ~bit(page);
-  Slot* slot = &current_group_->page_slots(page)[index];
-  prefetch(slot + kPrefetchSlots);  // beyond the page it is the next one's
-  return slot;
+/// The last free slot of the current page was taken.
+void TaskCollection::close_current() noexcept {
+  current_group_->available &= ~bit(static_cast<unsigned>(current_ - current_group_->pages));
+}
+
+/// A page has a free slot again.
+void TaskCollection::reopen(Group& group, unsigned page) noexcept {
+  group.available |= bit(page);
+  group.home().open |= bit(group.index.load(std::memory_order_relaxed));
 }
 
 /// Takes back what others freed. True if the group has free slots now.
@@ -62,6 +56,7 @@ bool TaskCollection::open_page(Group& group) noexcept {
   }
   current_group_ = &group;
   current_ = &group.pages[lowest(group.available)];
+  current_slots_ = group.page_slots(lowest(group.available));
   return true;
 }
 
@@ -87,19 +82,6 @@ bool TaskCollection::refill_home() noexcept {
       });
     }
     if (!collected && !extend(Role::home)) return false;
-  }
-}
-
-void TaskCollection::release(Slot& slot, bool at_home) noexcept {
-  Group& group = Group::of(slot);
-  const unsigned page = group.page_index(slot);
-  const Word mask = bit(group.bit_index(slot));
-  if (at_home && group.role == Role::home) {
-    group.pages[page].free_home |= mask;
-    group.available |= bit(page);
-    group.home().open |= bit(group.index.load(std::memory_order_relaxed));
-  } else {
-    give_back(group, page, mask);
   }
 }
 
@@ -143,7 +125,29 @@ Slot* TaskCollection::claim_cold(Group& group) noexcept {
   }
 }
 
+/// A free slot of a page, the first one from `first` on; null if there is none.
+inline Slot* TaskCollection::claim_from(Group& group, unsigned page, unsigned first) noexcept {
+  Atomic<Word>& free = group.pages[page].free_shared;
+  for (;;) {
+    const Word ahead = from(free.load(std::memory_order_relaxed), first);
+    if (ahead == 0) return nullptr;
+    const unsigned index = lowest(ahead);
+    // Acquire. Pairs: release(). Without: we overwrite a slot its last tenant still writes.
+    const Word before = free.fetch_and(~bit(index), std::memory_order_seq_cst);  // M18
+    if ((before & bit(index)) == 0) continue;                                    // somebody's now
+    group.claim_at.store(page * kPageSlots + index + 1, std::memory_order_relaxed);
+    Slot* slot = &group.page_slots(page)[index];
+    prefetch(slot + kPrefetchSlots);  // beyond the page it is the next one's
+    return slot;
+  }
+}
+
 Slot* TaskCollection::claim(Group& group) noexcept {
+  // The page of the last claim, as a rule.
+  const unsigned hint = group.claim_at.load(std::memory_order_relaxed);
+  if (hint / kPageSlots < kGroupPages) {
+    if (Slot* slot = claim_from(group, hint / kPageSlots, hint % kPageSlots)) return slot;
+  }
   for (;;) {
     const Word open = group.freed.load(std::memory_order_seq_cst);  // M18
     if (open == 0) return claim_cold(group);
@@ -157,19 +161,8 @@ Slot* TaskCollection::claim(Group& group) noexcept {
       if (Slot* slot = claim_cold(group)) return slot;
     }
     const unsigned first = onwards != 0 && page == last ? at % kPageSlots : 0;
+    if (Slot* slot = claim_from(group, page, first)) return slot;
     Atomic<Word>& free = group.pages[page].free_shared;
-    Word now = free.load(std::memory_order_relaxed);
-    for (Word ahead = from(now, first); ahead != 0; ahead = from(now, first)) {
-      const unsigned index = lowest(ahead);
-      // Acquire. Pairs: release(). Without: we overwrite a slot its last tenant still writes.
-      if (free.compare_exchange_weak(now, now & ~bit(index), std::memory_order_seq_cst,  // M18
-                                     std::memory_order_relaxed)) {
-        group.claim_at.store(page * kPageSlots + index + 1, std::memory_order_relaxed);
-        Slot* slots = group.page_slots(page);
-        if (const Word rest = without_lowest(ahead)) prefetch(&slots[lowest(rest)]);
-        return &slots[index];
-      }
-    }
     if (first != 0) {
       group.claim_at.store((page + 1) * kPageSlots, std::memory_order_relaxed);
       continue;
@@ -201,6 +194,11 @@ Slot* TaskCollection::allocate_shared(Role role) noexcept {
     }
     if (!extend(role)) return nullptr;
   }
+}
+
+void raise_home(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  raise(group, group.home(), group.index.load(std::memory_order_relaxed), group.page_index(slot));
 }
 
 namespace {

@@ -70,10 +70,14 @@ struct Group {
   static Group& of(const Slot& slot) noexcept;
   Segment& home() const noexcept { return *segment.load(std::memory_order_relaxed); }
   unsigned page_index(const Slot& slot) const noexcept {
-    return static_cast<unsigned>(&slot - slots) / kPageSlots;
+    const auto offset =
+        reinterpret_cast<std::uintptr_t>(&slot) - reinterpret_cast<std::uintptr_t>(slots);
+    return static_cast<unsigned>(offset / (kPageSlots * sizeof(Slot)));
   }
-  unsigned bit_index(const Slot& slot) const noexcept {
-    return static_cast<unsigned>(&slot - slots) % kPageSlots;
+  /// The slots of a page are aligned to their size.
+  static unsigned bit_index(const Slot& slot) noexcept {
+    return static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(&slot) / sizeof(Slot)) %
+           kPageSlots;
   }
   Slot* page_slots(unsigned page) noexcept { return slots + page * kPageSlots; }
 };
@@ -108,9 +112,10 @@ struct GroupSource {
 ///
 /// Writers: home worker (role home), any thread (roles shared and pinned, and frees), under
 /// `growth` for the directory. I1: a slot is free in exactly one word: free_home or free_shared of
-/// its page, or implicitly in a cold page. I2: groups are only added. Progress: allocate_home and
-/// release are wait-free but for growth; allocate_shared is lock-free but for growth (lock
-/// `growth`).
+/// its page, or implicitly in a cold page. I2: groups are only added. I3: a page with bits in
+/// free_home is in its group's `available`, and that group in its segment's `open`. Progress:
+/// allocate_home and release are wait-free but for growth; allocate_shared is lock-free but for
+/// growth (lock `growth`).
 class TaskCollection {
  public:
   /// `task_group`: 0 is that of tasks which have none.
@@ -119,14 +124,32 @@ class TaskCollection {
 
   /// A vacant slot, or null if memory or the directory is exhausted. Home worker.
   Slot* allocate_home() noexcept {
-    if (current_ != nullptr && current_->free_home != 0) return take_home();
+    if (current_ != nullptr && current_->free_home != 0) [[likely]]
+      return take_home();
     return refill_home() ? take_home() : nullptr;
   }
+  /// The page of the slot that allocate_home gave last.
+  WakerPage& allocated_in() const noexcept { return *current_; }
   /// The same from any thread; `role` is shared or pinned.
   Slot* allocate_shared(Role role) noexcept;
 
   /// Takes a vacant slot back. `at_home`: the caller is the home worker.
-  static void release(Slot& slot, bool at_home) noexcept;
+  static void release(Slot& slot, bool at_home) noexcept {
+    Group& group = Group::of(slot);
+    if (at_home && group.role == Role::home)
+      release_home(group, slot);
+    else
+      give_back(group, group.page_index(slot), bit(Group::bit_index(slot)));
+  }
+  /// The same of a slot of role home. Home worker.
+  static void release_home(Group& group, const Slot& slot) noexcept {
+    const unsigned page = group.page_index(slot);
+    const Word before = group.pages[page].free_home;
+    group.pages[page].free_home = before | bit(Group::bit_index(slot));
+    // What stands above a page with free slots says so already (I3).
+    if (before == 0) [[unlikely]]
+      reopen(group, page);
+  }
   /// Takes vacant slots of one page back, any thread; not role home at home.
   static void give_back(Group& group, unsigned page, Word slots) noexcept;
 
@@ -172,10 +195,24 @@ class TaskCollection {
   }
 
  private:
-  Slot* take_home() noexcept;
+  Slot* take_home() noexcept {
+    const Word free = current_->free_home;
+    Slot* slot = &current_slots_[lowest(free)];
+    current_->free_home = without_lowest(free);
+    if (current_->free_home == 0) [[unlikely]]
+      close_current();
+    prefetch(slot + kPrefetchSlots);  // beyond the page it is the next one's
+    return slot;
+  }
+  // A burst of spawns takes neighbouring slots; this many ahead is about a memory access away.
+  static constexpr unsigned kPrefetchSlots = 4;
+
   bool refill_home() noexcept;
+  void close_current() noexcept;
+  static void reopen(Group& group, unsigned page) noexcept;
   bool open_page(Group& group) noexcept;
   bool collect_freed(Group& group) noexcept;
+  static Slot* claim_from(Group& group, unsigned page, unsigned first) noexcept;
   Slot* claim(Group& group) noexcept;
   Slot* claim_cold(Group& group) noexcept;
   bool extend(Role role) noexcept;
@@ -197,7 +234,8 @@ class TaskCollection {
   unsigned task_group_ = 0;
 
   // Home worker.
-  WakerPage* current_ = nullptr;
+  WakerPage* current_ = nullptr;  // slots are taken from it
+  Slot* current_slots_ = nullptr;
   Group* current_group_ = nullptr;
 
   // Any thread. Index: Role.
@@ -305,24 +343,30 @@ inline void raise(Group& group, Segment& segment, unsigned group_index, unsigned
   raise_bit(port.classes, bit(collection.class_index()));
 }
 
-/// Sets a slot's bit and makes it reachable. Any thread, signal-safe; `slot` need not be live.
-/// Returns the page's word before.
-inline Word notify(Slot& slot) noexcept {
+/// Sets a slot's bit, makes it reachable and calls added(port, class, backlog), as
+/// Port::work_added. Any thread, signal-safe; `slot` need not be live. Was the bit set already?
+template <class Added>
+bool notify_and(Slot& slot, Added&& added) noexcept {
   Group& group = Group::of(slot);
   const unsigned page = group.page_index(slot);
-  const Word own = bit(group.bit_index(slot));
-  const Word before = group.pages[page].notify(group.bit_index(slot));
+  Atomic<Word>& notified = group.pages[page].notified;
+  const Word others = notified.load(std::memory_order_relaxed) & ~bit(Group::bit_index(slot));
+  const bool coalesced = group.pages[page].notify(Group::bit_index(slot));
   probe(Site::wake_after_bit);
   // Null: a late waker's task is long gone and its group dormant; the bit it left resumes nobody.
   Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
-  if (segment == nullptr) return before;
-  if (before == 0 || !planted(Mutant::summary_only_if_word_zero)) {
+  if (segment == nullptr) return coalesced;
+  if ((others == 0 && !coalesced) || !planted(Mutant::summary_only_if_word_zero)) {
     raise(group, *segment, group.index.load(std::memory_order_relaxed), page);
   }
-  Port& port = segment->collection->port();
   probe(Site::wake_before_unpark);
-  port.work_added(port, segment->collection->class_index(), (before & ~own) != 0);
-  return before;
+  added(segment->collection->port(), segment->collection->class_index(), others != 0);
+  return coalesced;
+}
+inline bool notify(Slot& slot) noexcept {
+  return notify_and(slot, [](Port& port, unsigned class_index, bool backlog) noexcept {
+    port.work_added(port, class_index, backlog);
+  });
 }
 
 /// Does `port` answer for this slot? The task may have ended, and its group be dormant.
@@ -343,27 +387,36 @@ inline void wake_remote(Slot& slot) noexcept {
   Group& group = Group::of(slot);
   // Read before the wake: afterwards the task may end and its group fall asleep.
   Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
-  const bool coalesced = (notify(slot) & bit(group.bit_index(slot))) != 0;
+  const bool coalesced = notify(slot);
   if (segment == nullptr) return;
   Port& port = segment->collection->port();
   port.remote_wakes.fetch_add(1, std::memory_order_relaxed);
   if (coalesced) port.remote_coalesced.fetch_add(1, std::memory_order_relaxed);
 }
 
+/// Makes the page of a slot reachable. Home worker.
+void raise_home(Slot& slot) noexcept;
+
+inline WakerPage& page_of(Slot& slot) noexcept {
+  Group& group = Group::of(slot);
+  return group.pages[group.page_index(slot)];
+}
+
 /// The home worker's wake path: no RMW unless the page was quiet. Never in a signal handler.
-/// Returns true if the bit was not set before.
+/// Returns true if the bit was not set before. `page`: the slot's; `served`: a sweep serves it now,
+/// so its summary is raised (Sweep, I3).
 ///
 /// Unlike notify() it may trust a word that is not empty: only this thread adds bits to `next`, and
 /// only this thread lowers the summary, after it has moved those bits away. So bits in `next` mean
 /// that the summary was raised for them and still is.
-inline bool notify_home(Slot& slot) noexcept {
-  Group& group = Group::of(slot);
-  const unsigned page = group.page_index(slot);
-  const unsigned index = group.bit_index(slot);
-  const Word before = group.pages[page].notify_home(index);
-  if (before == 0) raise(group, group.home(), group.index.load(std::memory_order_relaxed), page);
+inline bool notify_home(WakerPage& page, Slot& slot, bool served) noexcept {
+  const unsigned index = Group::bit_index(slot);
+  const Word before = page.notify_home(index);
+  if (before == 0 && !served) [[unlikely]]
+    raise_home(slot);
   return (before & bit(index)) == 0;
 }
+inline bool notify_home(Slot& slot) noexcept { return notify_home(page_of(slot), slot, false); }
 
 /// Class of a live task, by where it is. Its poller.
 inline unsigned class_of(const Slot& slot) noexcept {

@@ -121,9 +121,8 @@ inline void count_in(const TaskCollection& collection) noexcept {
   lane_of(collection.port(), collection.task_group()).begun.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// A task has left its slot for good. Before the slot is given back; its poller.
-inline void count_out(const Slot& slot) noexcept {
-  const TaskCollection& collection = *Group::of(slot).home().collection;
+/// A task has left its slot there for good. Before the slot is given back; its poller.
+inline void count_out(const TaskCollection& collection) noexcept {
   if (collection.task_group() == 0) [[likely]]
     return;
   // Release. Pairs: tasks_in. See Lane::ended.

@@ -48,6 +48,7 @@ enum class Start : std::uint8_t { started, busy, vacant, loan };
 class StateWord {
  public:
   static constexpr unsigned kPhaseBits = 8;
+  static constexpr std::uint64_t kPhaseMask = (std::uint64_t{1} << kPhaseBits) - 1;
   static constexpr std::uint64_t kGenerationMax = (std::uint64_t{1} << kGenerationBits) - 1;
 
   static constexpr std::uint64_t pack(std::uint64_t generation, Phase phase) noexcept {
@@ -57,7 +58,12 @@ class StateWord {
     return word >> kPhaseBits;
   }
   static constexpr Phase phase_of(std::uint64_t word) noexcept {
-    return static_cast<Phase>(word & ((1u << kPhaseBits) - 1));
+    return static_cast<Phase>(word & kPhaseMask);
+  }
+
+  /// A word in phase `from`, in phase `to`.
+  static constexpr std::uint64_t changed(std::uint64_t word, Phase from, Phase to) noexcept {
+    return word ^ static_cast<std::uint64_t>(from) ^ static_cast<std::uint64_t>(to);
   }
 
   /// Before the slot is first used, by its only owner.
@@ -94,32 +100,29 @@ class StateWord {
   [[nodiscard]] Start try_start() noexcept {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
     for (;;) {
-      const std::uint64_t generation = generation_of(word);
-      switch (phase_of(word)) {
-        case Phase::vacant: return Start::vacant;
-        case Phase::loan: return Start::loan;
-        case Phase::idle:
-          // Acquire. Pairs: admit, pause, pause_yielding. Without: the poll reads old fields.
-          // Seq_cst is stronger than that: it orders the start before the task's later look at the
-          // runtime's stop flag, which the stopper raises before it scans the state words.
-          if (word_.compare_exchange_weak(word, pack(generation, Phase::running),
-                                          // M1, M2, M3, M17
-                                          std::memory_order_seq_cst, std::memory_order_relaxed)) {
-            return Start::started;
-          }
-          break;
-        case Phase::running:
-        case Phase::renotified:
-          if (planted(Mutant::no_rearm_on_release)) return Start::busy;
-          if (planted(Mutant::double_run)) return Start::started;
-          // Release, also when the word does not change. Pairs: pause. Publishes: what the waker
-          // whose bit we took wrote before its wake. Without: the next poll misses that event.
-          if (word_.compare_exchange_weak(word, pack(generation, Phase::renotified),
-                                          // M3
-                                          std::memory_order_acq_rel, std::memory_order_relaxed)) {
-            return Start::busy;
-          }
-          break;
+      if (phase_of(word) == Phase::idle) [[likely]] {
+        // Acquire. Pairs: admit, pause, pause_yielding. Without: the poll reads old fields.
+        // Seq_cst is stronger than that: it orders the start before the task's later look at the
+        // runtime's stop flag, which the stopper raises before it scans the state words.
+        if (word_.compare_exchange_weak(word, changed(word, Phase::idle, Phase::running),
+                                        // M1, M2, M3, M17
+                                        std::memory_order_seq_cst, std::memory_order_relaxed)) {
+          return Start::started;
+        }
+      } else if (phase_of(word) == Phase::vacant) {
+        return Start::vacant;
+      } else if (phase_of(word) == Phase::loan) {
+        return Start::loan;
+      } else {
+        if (planted(Mutant::no_rearm_on_release)) return Start::busy;
+        if (planted(Mutant::double_run)) return Start::started;
+        // Release, also when the word does not change. Pairs: pause. Publishes: what the waker
+        // whose bit we took wrote before its wake. Without: the next poll misses that event.
+        if (word_.compare_exchange_weak(word, pack(generation_of(word), Phase::renotified),
+                                        // M3
+                                        std::memory_order_acq_rel, std::memory_order_relaxed)) {
+          return Start::busy;
+        }
       }
     }
   }
@@ -150,12 +153,12 @@ class StateWord {
   /// running -> vacant with the next generation: every waker of this task is stale from now on.
   /// False if the generation is used up; the slot must then never be handed out again (I3).
   [[nodiscard]] bool vacate() noexcept {
-    const std::uint64_t generation = generation_of(word_.load(std::memory_order_relaxed));
-    const bool reusable = generation < kGenerationMax;
+    const std::uint64_t word = word_.load(std::memory_order_relaxed);
+    const bool reusable = generation_of(word) < kGenerationMax;
+    const std::uint64_t last = word | kPhaseMask;  // of this generation
     // Release. Pairs: a waker's or a dump's load. Publishes: nothing they would read; it keeps the
     // task's effects from sinking below its end for those who watch the word.
-    word_.store(pack(reusable ? generation + 1 : generation, Phase::vacant),
-                std::memory_order_release);  // M1
+    word_.store(reusable ? last + 1 : last ^ kPhaseMask, std::memory_order_release);  // M1
     return reusable;
   }
 

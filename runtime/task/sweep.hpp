@@ -24,35 +24,57 @@ class Sweep {
   /// lowered).
   /// Adds to `arrived` how many tasks others have made ready.
   [[gnu::always_inline]] Slot* next(unsigned& arrived) noexcept {
-    unsigned index = 0;
-    if (page_ != nullptr && page_->take(index)) return slot(index);
-    while (advance(arrived)) {
-      if (page_->take(index)) return slot(index);
-    }
+    do {
+      if (Slot* slot = next_of_page()) return slot;
+    } while (advance(arrived));
     return nullptr;
   }
 
- private:
-  Slot* slot(unsigned index) const noexcept {
-    Slot* slots = group_->page_slots(cursor_.page);
-    // While this task runs, fetch what the next two polls will miss: a pass over many sleeping
-    // tasks is a walk over cold memory.
-    if (const Word rest = page_->pass.load(std::memory_order_relaxed)) {
-      const auto* frame =
-          static_cast<const char*>(slots[lowest(rest)].frame.load(std::memory_order_relaxed));
-      prefetch(frame);
-      prefetch(frame + kCacheLine);
-      if (const Word further = without_lowest(rest)) prefetch(&slots[lowest(further)]);
-    }
-    return &slots[index];
+  /// The next one of the page that is being served; null if it has no more in this pass.
+  [[gnu::always_inline]] Slot* next_of_page() noexcept {
+    unsigned index = 0;
+    if (page_ == nullptr || !page_->take(index)) return nullptr;
+    // While this task runs, fetch what the next polls will miss: a pass over many sleeping tasks,
+    // or over some that another core has made, is a walk over cold memory. Where they lie close
+    // together, that is; what lies in between is fetched in vain, and harmlessly.
+    const Slot& soon = slots_[(index + kFramesAhead) % kPageSlots];
+    const auto* frame = static_cast<const char*>(soon.frame.load(std::memory_order_relaxed));
+    prefetch(frame);
+    prefetch(frame + kCacheLine);
+    prefetch(&slots_[(index + kSlotsAhead) % kPageSlots]);
+    return &slots_[index];
   }
+
+  /// Starts the next pass of that page, if no other one is flagged: a short cut for few tasks.
+  /// False: ask next.
+  [[gnu::always_inline]] bool begin_again(unsigned& arrived) noexcept {
+    return page_ != nullptr && only_page_flagged() && page_->absorb(arrived);
+  }
+
+  /// Nothing is ready but, perhaps, what others have just made so in that page.
+  bool is_quiet() const noexcept {
+    return page_ != nullptr && only_page_flagged() &&
+           (page_->pass.load(std::memory_order_relaxed) |
+            page_->next.load(std::memory_order_relaxed)) == 0;
+  }
+
+  /// The page that is being served, from which the last task came. Null: none.
+  ///
+  /// I3: its summary bits are raised at all levels: the sweep came to it by them, and nobody else
+  /// lowers any.
+  WakerPage* page() const noexcept { return page_; }
+
+ private:
+  static constexpr unsigned kFramesAhead = 3;
+  static constexpr unsigned kSlotsAhead = 6;
 
   /// Moves to the next flagged page that has ready bits and starts its pass.
   [[gnu::noinline]] bool advance(unsigned& arrived) noexcept {
-    if (page_ != nullptr && only_page_flagged() && page_->absorb(arrived)) return true;
+    if (begin_again(arrived)) return true;
     do {
       while ((group_ = cursor_.next(*collection_, &lower_group)) != nullptr) {
         page_ = &group_->pages[cursor_.page];
+        slots_ = group_->page_slots(cursor_.page);
         if (page_->absorb(arrived)) return true;
         lower_page();
       }
@@ -61,8 +83,8 @@ class Sweep {
     return false;
   }
 
-  /// The rotation would lead from the present page back to it. A short cut for few tasks: a page
-  /// that is flagged meanwhile is found by the next advance, as its bit stays.
+  /// The rotation would lead from the present page back to it. A page that is flagged meanwhile is
+  /// found the next time, as its bit stays.
   bool only_page_flagged() const noexcept {
     return collection_->segment_count() == 1 &&
            collection_->segment_at(0)->ready.load(std::memory_order_relaxed) ==
@@ -111,6 +133,7 @@ class Sweep {
   TaskCollection* collection_;
   Group* group_ = nullptr;
   WakerPage* page_ = nullptr;
+  Slot* slots_ = nullptr;  // of that page
   PageCursor cursor_;
 };
 

@@ -37,12 +37,14 @@ struct alignas(kCacheLine) WakerPage {
   Word free_home = 0;
   std::uint64_t generation_floor = 1;  // of a page whose slots were given back to the system
 
-  /// Marks a slot ready. Any thread, also in a signal handler. Returns the word before.
-  Word notify(unsigned index) noexcept {
+  /// Marks a slot ready. Any thread, also in a signal handler. Was it marked already?
+  bool notify(unsigned index) noexcept {
     // Release, and always an RMW even if the bit is set. Pairs: absorb, steal. Publishes: what the
     // waker wrote first. Without: a poll that coalesces two wakes misses the second one's data.
-    // Seq_cst is needed by the summary: see raise() in collection.hpp.
-    return notified.fetch_or(bit(index), std::memory_order_seq_cst);  // M4
+    // Seq_cst is needed by the summary: see raise() in collection.hpp. No more than the bit is
+    // asked for: for the whole word a compiler would look first and then exchange, which fetches
+    // the line twice.
+    return (notified.fetch_or(bit(index), std::memory_order_seq_cst) & bit(index)) != 0;  // M4
   }
 
   /// Marks a slot ready. Home worker only, and never in a signal handler. Returns `next` before.

@@ -5,7 +5,7 @@
 //
 // Runs: lend, joiner_lends, lend_to, take_back, pass_on, says_where, end_loans, task_behind,
 // stand_in_of, poll_slot, poll_behind, rest_lent, complete, Sweep, StateWord. The steps of the move
-// stand as in api/spawn.cpp, the suspension as in api/bridge.cpp.
+// stand as in api/moving.cpp, the suspension as in api/bridge.cpp.
 #include <array>
 #include <utility>
 

@@ -4,7 +4,7 @@
 // The task must go on after the stay once, and nobody may wait for ever.
 //
 // Runs: complete_stay, stay_is_over, complete, may_resume, poll_slot, Sweep, StateWord. The steps
-// of the move stand as in api/spawn.cpp, the rest in a stay as in ExecutorRuntime's host.
+// of the move stand as in api/moving.cpp, the rest in a stay as in ExecutorRuntime's host.
 #include <paceline/detail/awaitable.hpp>
 
 #include "exec/completion.hpp"

@@ -36,10 +36,24 @@ void suspend_regardless(Suspension& where, std::coroutine_handle<> frame);
 /// The suspension just begun does not happen: the task goes on. Before await_suspend returns false
 /// or throws.
 void not_suspended() noexcept;
+/// Where a stop request reaches a task. Good while it stays on its runtime.
+struct StopView {
+  const Atomic<std::uintptr_t>* task = nullptr;  // PromiseBase::stop of its root
+  const Atomic<bool>* runtime = nullptr;
+
+  bool requested() const noexcept {
+    return (task->load(std::memory_order_seq_cst) & 1) != 0 ||  // M16
+           runtime->load(std::memory_order_seq_cst);            // M17
+  }
+};
 /// Suspends the current task behind every other ready task of its class.
-void suspend_yielding(std::coroutine_handle<> frame);
+StopView suspend_yielding(std::coroutine_handle<> frame);
 /// Was the current task asked to stop? False outside a task.
-bool stop_requested() noexcept;
+StopView stop_view() noexcept;
+inline bool stop_requested() noexcept {
+  const StopView view = stop_view();
+  return view.task != nullptr && view.requested();
+}
 /// Throws std::logic_error, naming `what`, if the caller is not a task.
 void require_task(const char* what);
 /// Lets the executor's loop resume `next` when its present resumption returns. False if there is no

@@ -48,7 +48,8 @@ class Desk {
                     Home* where = nullptr, unsigned task_group = 0) {
     namespace detail = paceline::detail;
     Home& home = where == nullptr ? home_ : *where;
-    core::Slot* slot = home.collection(class_index, task_group).allocate_home();
+    core::TaskCollection& collection = home.collection(class_index, task_group);
+    core::Slot* slot = collection.allocate_home();
     core::check(slot != nullptr, "the test has memory for its tasks");
     const auto frame = detail::TaskAccess::release(task);
     auto& promise = frame.promise();
@@ -62,7 +63,7 @@ class Desk {
     slot->name.store(nullptr);
     slot->id.store(++last_id_);
     if (where == nullptr) {
-      runtime_.admit_home(*slot);
+      runtime_.admit_home(*slot, collection.allocated_in(), collection);
     } else {
       slot->state.admit();
       core::notify(*slot);

@@ -93,8 +93,8 @@ TEST_CASE("a lane is made once, whoever asks first") {
 TEST_CASE("a task that ends is counted in the lane of its home") {
   Home home;
   Slot& slot = task_in(home, 2);
-  count_out(slot);
-  count_out(home.task());
+  count_out(*Group::of(slot).home().collection);
+  count_out(*Group::of(home.task()).home().collection);
   REQUIRE(lane_of(home.port, 2).ended == 1);
 }
 

@@ -15,11 +15,6 @@ using paceline_test::Home;
 
 namespace {
 
-WakerPage& page_of(Slot& slot) {
-  Group& group = Group::of(slot);
-  return group.pages[group.page_index(slot)];
-}
-
 Slot* signalled = nullptr;
 std::uint64_t signalled_generation = 0;
 
