@@ -67,9 +67,11 @@ struct ThisThread {
   Atomic<ExecutorRuntime*> mail{nullptr};
   Region* region = nullptr;  // of a thread that the runtime started; see exec/region.hpp
 
-  // Where this thread last placed a task from outside, and for how many more that answer is good.
+  // Where this thread last placed a task from outside, and for how many that answer was good and
+  // for how many more it is.
   std::uint32_t placed_runtime = 0;
   std::uint32_t placed_seat = 0;
+  std::uint32_t placement_run = 0;
   std::uint32_t placements_left = 0;
   std::uint32_t placed_class = 0;
   std::uint32_t place_turn = 0;

@@ -150,24 +150,40 @@ void signal_seat(Seat& seat) noexcept {
   if (Hub* hub = seat.hub.load(std::memory_order_acquire)) Monitor::hurry(*hub);  // M10
 }
 
-void work_added(Port& port, unsigned class_index, bool backlog) noexcept {
-  auto& seat = static_cast<Seat&>(port);
-  if (wake_seat(seat, Seat::kWoken)) return;
+namespace {
+
+/// Wakes the worker, or has it give way. True if that is all.
+bool tell_worker(Seat& seat, unsigned class_index) noexcept {
+  if (wake_seat(seat, Seat::kWoken)) return true;
   const std::uint32_t runs = seat.run_class.load(std::memory_order_relaxed);
   if (class_index < runs) [[unlikely]]
     ask_to_give_way(seat, runs);
-  const std::uint32_t inflow = seat.inflow.load(std::memory_order_relaxed);
-  // In a stream of small tasks from outside, one in kAskEvery asks for help: asking is dearer than
-  // what it could win for each of them.
+  return false;
+}
+
+void ask_for_help(Seat& seat, bool backlog) noexcept {
+  const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} +
+                              seat.inflow.load(std::memory_order_relaxed);
+  help_wanted(seat, known + (backlog ? 1 : 0));
+}
+
+}  // namespace
+
+void work_added(Port& port, unsigned class_index, bool backlog) noexcept {
+  auto& seat = static_cast<Seat&>(port);
+  if (!tell_worker(seat, class_index)) ask_for_help(seat, backlog);
+}
+
+void stream_added(Port& port, unsigned class_index, bool backlog) noexcept {
+  auto& seat = static_cast<Seat&>(port);
+  if (tell_worker(seat, class_index)) return;
+  const Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
+  if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
+  // Asking is dearer than what it could win for each of them.
   constexpr std::uint32_t kAskEvery = 16;
-  if (inflow % kAskEvery > 1 && seat.time_for(kAskEvery) < kWakeCost) {
-    // But only if somebody looks soon in any case, or nobody could come.
-    Hub* hub = seat.hub.load(std::memory_order_acquire);  // M10
-    if (hub == nullptr || hub->sleepers.load(std::memory_order_relaxed) == 0) return;
-    if (Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
-  }
-  const std::uint64_t known = std::uint64_t{seat.load.load(std::memory_order_relaxed)} + inflow;
-  help_wanted(port, known + (backlog ? 1 : 0));
+  const bool small = seat.time_for(kAskEvery) < kWakeCost;
+  if (small && Hub::is_alert(hub->watcher.load(std::memory_order_seq_cst))) return;  // M27
+  ask_for_help(seat, backlog);
 }
 
 bool begin_search(Hub& hub) noexcept {

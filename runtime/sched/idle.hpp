@@ -125,6 +125,9 @@ struct Hub {
 
 /// Port::work_added of every seat: a bit of `port` was set and its summary raised. Signal-safe.
 void work_added(Port& port, unsigned class_index, bool backlog) noexcept;
+/// The same in the middle of a stream of tasks from outside: where they are small, help is asked
+/// for at its ends, unless nobody would look soon.
+void stream_added(Port& port, unsigned class_index, bool backlog) noexcept;
 
 /// Something became ready behind a task that runs; `ready` tasks are waiting there now. Calls a
 /// helper unless one searches already, or unless so little waits that a watcher will do.

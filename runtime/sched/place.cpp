@@ -25,28 +25,32 @@ constexpr Nanos kSystemSlice = 3 * kMillisecond;
 }  // namespace
 
 Seat& RuntimeCore::place(const std::optional<std::size_t>& core, unsigned qos_class) noexcept {
-  Seat* seat = nullptr;
   if (core) {
-    seat = seats_[*core];
-  } else if (machine::ThisThread& self = machine::this_thread();
-             self.placed_runtime == id_ && self.placements_left != 0 &&
-             (self.placed_class == qos_class || !clusters_.several())) {
-    --self.placements_left;
-    seat = seats_[self.placed_seat];
-  } else {
-    // A thread that is no worker holds the CPU it runs on against the worker bound there.
-    const int taken_cpu = self.runtime == nullptr && plan_.pin ? machine::current_cpu() : -1;
-    seat = clusters_.several() ? &emptiest_for(qos_class, taken_cpu) : &emptiest(taken_cpu);
-    self.placed_runtime = id_;
-    self.placed_class = qos_class;
-    self.placed_seat = seat->index.load(std::memory_order_relaxed);
-    const Nanos each = seat->time_for(1);
-    self.placements_left = static_cast<std::uint32_t>(
-        std::min<Nanos>(kWakeCost / std::max<Nanos>(each, 1), kRunAtMost));
-    if (self.placements_left != 0) --self.placements_left;
+    seats_[*core]->inflow.fetch_add(1, std::memory_order_relaxed);
+    return *seats_[*core];
   }
-  seat->inflow.fetch_add(1, std::memory_order_relaxed);
-  return *seat;
+  if (goes_on_with_run(qos_class)) return place_in_run();
+  machine::ThisThread& self = machine::own_record();
+  // A thread that is no worker holds the CPU it runs on against the worker bound there.
+  const int taken_cpu = self.runtime == nullptr && plan_.pin ? machine::current_cpu() : -1;
+  Seat& seat = clusters_.several() ? emptiest_for(qos_class, taken_cpu) : emptiest(taken_cpu);
+  self.placed_runtime = id_;
+  self.placed_class = qos_class;
+  self.placed_seat = seat.index.load(std::memory_order_relaxed);
+  const Nanos run = kWakeCost / std::max<Nanos>(seat.time_for(1), 1);
+  self.placement_run = static_cast<std::uint32_t>(std::clamp<Nanos>(run, 1, kRunAtMost));
+  self.placements_left = self.placement_run - 1;
+  seat.inflow.fetch_add(1, std::memory_order_relaxed);
+  return seat;
+}
+
+/// The last one of a run counts all but the first: others read that line.
+Seat& RuntimeCore::end_run() noexcept {
+  machine::ThisThread& self = machine::own_record();
+  self.placements_left = 0;
+  Seat& seat = *seats_[self.placed_seat];
+  seat.inflow.fetch_add(self.placement_run - 1, std::memory_order_relaxed);
+  return seat;
 }
 
 Seat& RuntimeCore::emptiest(int taken_cpu) noexcept {

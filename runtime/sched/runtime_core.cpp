@@ -367,11 +367,7 @@ void RuntimeCore::trim() noexcept {
 
 // --- spawn ---
 
-std::uint64_t RuntimeCore::admit_from_outside(const char* caller) {
-  // Counted first, then checked; the stopper raises the flag first and then counts. So a task is
-  // either refused here or waited for there (failure L2).
-  const std::uint64_t before = outside_spawned_.fetch_add(1, std::memory_order_seq_cst);  // M21
-  if (!stopping()) return before + 1;
+void RuntimeCore::refuse_from_outside(const char* caller) {
   forget_from_outside();
   throw runtime_stopped(fmt::format("{}: the runtime '{}' was asked to stop and takes no new tasks",
                                     caller, options_.name));

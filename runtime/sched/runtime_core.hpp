@@ -74,7 +74,14 @@ class RuntimeCore {
 
   /// Counts one task from an outside thread and admits it, or throws runtime_stopped. Its number
   /// among those.
-  std::uint64_t admit_from_outside(const char* caller);
+  std::uint64_t admit_from_outside(const char* caller) {
+    // Counted first, then checked; the stopper raises the flag first and then counts. So a task is
+    // either refused here or waited for there (failure L2).
+    const std::uint64_t before = outside_spawned_.fetch_add(1, std::memory_order_seq_cst);  // M21
+    if (stopping()) [[unlikely]]
+      refuse_from_outside(caller);
+    return before + 1;
+  }
   /// The same for a task's own children while the runtime may be stopping.
   std::uint64_t count_from_outside() noexcept {
     return outside_spawned_.fetch_add(1, std::memory_order_seq_cst) + 1;  // M21
@@ -83,6 +90,24 @@ class RuntimeCore {
   void forget_from_outside() noexcept;
   /// The seat for a task of a class from elsewhere; `core` was asked for by the user. Any thread.
   Seat& place(const std::optional<std::size_t>& core, unsigned qos_class) noexcept;
+  /// Does the last answer that the calling thread got hold for one more task?
+  bool goes_on_with_run(unsigned qos_class) const noexcept {
+    const machine::ThisThread& self = machine::own_record();
+    return self.placements_left != 0 && self.placed_runtime == id_ &&
+           (self.placed_class == qos_class || !clusters_.several());
+  }
+  /// That answer. Only if it does.
+  Seat& place_in_run() noexcept {
+    machine::ThisThread& self = machine::own_record();
+    if (self.placements_left == 1) return end_run();
+    --self.placements_left;
+    return *seats_[self.placed_seat];
+  }
+  /// The last one placed was neither the first nor the last of its run.
+  static bool is_midway() noexcept {
+    const machine::ThisThread& self = machine::own_record();
+    return self.placements_left != 0 && self.placements_left + 1 != self.placement_run;
+  }
   /// The least loaded seat of the cluster that the Edge policy chooses for a class. Only where
   /// there are several clusters; `taken_cpu` as below. Any thread.
   Seat& emptiest_for(unsigned qos_class, int taken_cpu = -1) noexcept;
@@ -120,6 +145,12 @@ class RuntimeCore {
   machine::ThreadClasses& thread_classes() noexcept { return thread_classes_; }
   Hub& hub() noexcept { return *hub_; }
   std::uint32_t id() const noexcept { return id_; }
+  /// The id of a task by its number among those of a lane: 0 for all outside threads, then one for
+  /// each worker. Lanes and 2^48 numbers per runtime make ids unique in the process without a
+  /// shared counter, and small in a process with one runtime.
+  std::uint64_t task_id(std::uint64_t sequence, std::size_t lane) const noexcept {
+    return first_task_id_ | (sequence * lanes_ + lane);
+  }
   const runtime_options& options() const noexcept { return options_; }
   runtime_stats stats() const;
   /// The calling worker is awake again.
@@ -170,6 +201,7 @@ class RuntimeCore {
 
  private:
   [[noreturn]] static void throw_other_process(const char* caller);
+  [[noreturn]] void refuse_from_outside(const char* caller);
   explicit RuntimeCore(runtime_options options);
   ~RuntimeCore();
   void start_workers();
@@ -185,6 +217,7 @@ class RuntimeCore {
   void settle_clusters();
   Worker::Plan plan_worker(unsigned index) const;
   static Nanos expected_wait(const Seat& seat, int taken_cpu) noexcept;
+  Seat& end_run() noexcept;
   static void thread_body(void* worker) noexcept;
 
   const runtime_options options_;
@@ -192,6 +225,8 @@ class RuntimeCore {
   const WorkerPlan plan_;
   const std::uint64_t fork_generation_;
   const std::uint32_t id_;
+  const std::uint64_t first_task_id_ = (std::uint64_t{id_} - 1) << 48;
+  const std::uint64_t lanes_ = plan_.workers + 1;
   const int async_signal_;  // 0: none
 
   Hub* hub_ = nullptr;

@@ -179,6 +179,7 @@ void Worker::look_after_time() noexcept {
 /// another kind.
 void Worker::gather() noexcept {
   const Nanos wait = policy::gather_for(came_, came_within_, lone_quick_);
+  runtime_.let_gather(wait != 0);
   if (wait == 0) return;
   const Word others = all_bits(seat_.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak);
   const Nanos until = std::min(last_look_ + wait, timers_.next_expiry());
