@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <fstream>
 #include <sstream>
 
@@ -17,12 +18,13 @@ std::optional<std::string> read_line(const std::string& path) {
   return line;
 }
 
-/// A whole token as a number, whatever the locale.
+/// A whole token as a number, whatever the locale. The system writes whole microseconds.
 std::optional<double> number(const std::string& text) {
-  double value = 0;
+  std::int64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc() && stopped == end ? std::optional(value) : std::nullopt;
+  if (error != std::errc() || stopped != end) return std::nullopt;
+  return static_cast<double>(value);
 }
 
 std::optional<double> ratio(const std::string& quota, const std::string& period) {

@@ -12,6 +12,14 @@
 #include "machine/machine.hpp"
 #include "machine/sanitizer.hpp"
 
+#ifdef _LIBCPPABI_VERSION
+// LLVM's library has it, as the ABI says; its header leaves it out.
+namespace __cxxabiv1 {
+struct __cxa_eh_globals;
+extern "C" __cxa_eh_globals* __cxa_get_globals();
+}  // namespace __cxxabiv1
+#endif
+
 namespace paceline::core::machine {
 
 namespace context = boost::context::detail;
