@@ -4,11 +4,15 @@
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <vector>
 
 #include <paceline/paceline.hpp>
 
 #include "base/sizes.hpp"
+#include "exec/executor_runtime.hpp"
+#include "machine/machine.hpp"
+#include "sched/idle.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/sanitized.hpp"
@@ -169,6 +173,34 @@ TEST_CASE("a worker whose last polls were long keeps the tiny tasks that are spa
   }
   // A sanitizer's tiny tasks are no such.
   if (!paceline_test::kSanitized) CHECK(kept);
+}
+
+TEST_CASE("statement 34: an overrun counts whole in how long its worker's polls take") {
+  // Of which the average of its cluster is made: see Clusters::refresh.
+  const auto polls_take = [] {
+    return static_cast<paceline::core::Seat&>(
+               paceline::core::machine::this_thread().runtime->port())
+        .poll_ns.load();
+  };
+  paceline::runtime rt(with_workers(1));
+  const auto quick = []() -> task<> {
+    for (int i = 0; i < 1'000; ++i) co_await paceline::yield();
+  };
+  const auto overruns = [&]() -> task<> {
+    co_await paceline::sleep_for(1ms);  // the polls before are looked at
+    const auto until = std::chrono::steady_clock::now() + 40ms;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    co_return;
+  };
+  const auto after = [&]() -> task<std::uint32_t> {
+    co_await paceline::sleep_for(1ms);  // so is the overrun
+    co_return polls_take();
+  };
+  rt.spawn(quick()).join();
+  rt.spawn(overruns()).join();
+  // A quarter of it at once, in the mean with the one poll that may have come with it.
+  CHECK(rt.spawn(after()).join() >= 40'000'000 / 4 / 2);
 }
 
 TEST_CASE("timers of a worker inside a poll that never ends are fired by another") {
