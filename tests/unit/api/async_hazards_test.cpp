@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Proves, one hazard after the other, that what a signal interrupts is unharmed: registers of every
 // kind, errno, floating-point modes, exceptions in flight, the allocator, the unwinder, the vDSO,
-// locks of the C library, forks, and the runtime's own inside. Each is a storm of preemptions;
-// PACELINE_TEST_SCALE=500 makes a million of each.
+// locks of the C library, forks, and the runtime's own inside. Each is a storm of preemptions.
+// `./dev stress --hazards` runs those marked as starred until a million have been counted in each.
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cfenv>
@@ -189,7 +190,7 @@ void hold_registers(Hold hold, unsigned vectors, unsigned width, unsigned first_
 
 }  // namespace
 
-TEST_CASE("AVX-512 registers and masks survive preemption at any instruction") {
+TEST_CASE("AVX-512 registers and masks survive preemption at any instruction", "[starred]") {
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) {
     SUCCEED("this processor has none");
     return;
@@ -197,7 +198,7 @@ TEST_CASE("AVX-512 registers and masks survive preemption at any instruction") {
   hold_registers(&hold_zmm, 32, 64, 1);
 }
 
-TEST_CASE("AVX registers survive preemption at any instruction") {
+TEST_CASE("AVX registers survive preemption at any instruction", "[starred]") {
   if (!__builtin_cpu_supports("avx2")) {
     SUCCEED("this processor has none");
     return;
@@ -205,7 +206,7 @@ TEST_CASE("AVX registers survive preemption at any instruction") {
   hold_registers(&hold_ymm, 16, 32, 8);
 }
 
-TEST_CASE("SSE, x87 and general registers and both control words survive preemption") {
+TEST_CASE("SSE, x87 and general registers and both control words survive preemption", "[starred]") {
   std::atomic<unsigned> wrong{0};
   preempt_often(strikes(), 3, [&](int number, Done& done) {
     Registers in, out;
@@ -281,7 +282,8 @@ struct ChurnsWhenDestroyed {
 
 }  // namespace
 
-TEST_CASE("exceptions thrown, caught and rethrown in a region survive its preemptions") {
+TEST_CASE("exceptions thrown, caught and rethrown in a region survive its preemptions",
+          "[starred]") {
   std::atomic<unsigned> wrong{0};
   std::atomic<unsigned> caught{0};
   preempt_often(
@@ -318,7 +320,8 @@ TEST_CASE("exceptions thrown, caught and rethrown in a region survive its preemp
   CHECK(wrong == 0);
 }
 
-TEST_CASE("the allocator is never entered twice: regions and what preempts them allocate") {
+TEST_CASE("the allocator is never entered twice: regions and what preempts them allocate",
+          "[starred]") {
   std::atomic<unsigned> wrong{0};
   preempt_often(
       strikes(), 3,
@@ -367,10 +370,13 @@ TEST_CASE("stdio, the clock and other code of the C library may be called from r
   std::fclose(sink);
 }
 
-TEST_CASE("tasks spawn, wake, yield on their stacks and are stolen in a storm of signals") {
+TEST_CASE("tasks spawn, wake, yield on their stacks and are stolen in a storm of signals",
+          "[starred]") {
   runtime_options options = workers(2);
   options.slice = std::chrono::microseconds(100);
   runtime rt(options);
+  const Tally tally(rt);
+  std::atomic<bool> enough{false};
   std::atomic<std::uint64_t> children{0};
   std::atomic<std::uint64_t> spawned{0};
   std::vector<join_handle<>> tasks;
@@ -378,7 +384,8 @@ TEST_CASE("tasks spawn, wake, yield on their stacks and are stolen in a storm of
   for (int i = 0; i < 6; ++i) {
     tasks.push_back(rt.spawn({.qos = i % 2 == 0 ? qos::utility : qos::standard}, [&] {
       const async_region region;
-      for (std::uint64_t k = 0; k < rounds; ++k) {
+      for (std::uint64_t k = 0; k < rounds || !enough; ++k) {
+        if (k % 256 == 0 && tally.reached()) enough = true;
         churn(k);
         ++spawned;
         spawn({.qos = qos::user_interactive}, [&]() -> task<> {
@@ -392,15 +399,17 @@ TEST_CASE("tasks spawn, wake, yield on their stacks and are stolen in a storm of
   for (auto& task : tasks) task.join();
   rt.wait_idle();
   CHECK(children == spawned);
+  tally.report();
   check_books(rt);
 }
 
-TEST_CASE("forks in regions leave parent and child whole") {
+TEST_CASE("forks in regions leave parent and child whole", "[starred]") {
   if (!kSignals) {
     SUCCEED("ThreadSanitizer ends a child that forked with threads about");
     return;
   }
-  const std::uint64_t forks = strikes() / 20 + 1;
+  // Of them it takes ten thousand.
+  const std::uint64_t forks = std::max(strikes() / 20 + 1, least_preemptions() / 100);
   std::atomic<std::uint64_t> good{0};
   std::atomic<bool> forked{false};
   runtime rt(one_worker());
@@ -427,6 +436,7 @@ TEST_CASE("forks in regions leave parent and child whole") {
     hog.join();
   }
   CHECK(good == forks);
+  if (least_preemptions() != 0) std::printf("%llu forks\n", static_cast<unsigned long long>(forks));
   CHECK(churn_elsewhere(1) == churn(1));
   check_books(rt);
 }

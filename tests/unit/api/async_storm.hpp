@@ -4,7 +4,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -19,12 +21,49 @@ namespace paceline_test {
 /// Does this build preempt by signal? Under ThreadSanitizer regions are safepoints only.
 inline constexpr bool kSignals = !kThreadSanitizer;
 
-/// How often a storm strikes: PACELINE_TEST_SCALE=500 makes a million of it.
+/// How often a storm strikes; PACELINE_TEST_SCALE multiplies it.
 inline std::uint64_t strikes() {
   const char* scale = std::getenv("PACELINE_TEST_SCALE");
   const std::uint64_t times = scale != nullptr ? std::strtoull(scale, nullptr, 10) : 1;
   return (kSanitized ? 200 : 2000) * (times == 0 ? 1 : times);
 }
+
+/// How many preemptions a storm must have brought about, at the least: a strike that finds its
+/// victim outside of the section is none. PACELINE_TEST_PREEMPTIONS=1000000 is what
+/// `./dev stress --hazards` asks for.
+inline std::uint64_t least_preemptions() {
+  const char* least = std::getenv("PACELINE_TEST_PREEMPTIONS");
+  return least != nullptr && kSignals ? std::strtoull(least, nullptr, 10) : 0;
+}
+
+inline std::uint64_t preemptions_by_signal(const paceline::runtime& rt) {
+  return rt.stats().total.demotions_async;
+}
+
+/// Counts what happened, where a number was asked for, and fails if it is not reached.
+class Tally {
+ public:
+  explicit Tally(const paceline::runtime& rt) : rt_(rt) {}
+  Tally(const Tally&) = delete;
+  Tally& operator=(const Tally&) = delete;
+  bool reached() const { return least_ == 0 || preemptions_by_signal(rt_) >= least_; }
+  void report() const {
+    if (least_ == 0) return;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;
+    const auto stats = rt_.stats().total;
+    std::printf("%s: %llu preemptions by signal, %llu signals sent, %.1f s\n",
+                Catch::getResultCapture().getCurrentTestName().c_str(),
+                static_cast<unsigned long long>(stats.demotions_async),
+                static_cast<unsigned long long>(stats.signals_sent), took.count());
+    std::fflush(stdout);
+    CHECK(reached());
+  }
+
+ private:
+  const paceline::runtime& rt_;
+  std::uint64_t least_ = least_preemptions();
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+};
 
 /// Each signal that was sent was answered, and none came outside of a region.
 inline void check_books(const paceline::runtime& rt) {
@@ -106,6 +145,7 @@ class Storm {
 template <class Body, class F>
 void preempt_often(std::uint64_t times, int hogs, Body body, F at_each) {
   paceline::runtime rt(one_worker());
+  const Tally tally(rt);
   std::atomic<bool> over{false};
   std::atomic<int> begun{0};
   {
@@ -119,11 +159,12 @@ void preempt_often(std::uint64_t times, int hogs, Body body, F at_each) {
       }));
     }
     eventually("a hog runs", [&] { return begun != 0; });
-    for (std::uint64_t i = 0; i < times; ++i) storm.strike();
+    for (std::uint64_t i = 0; i < times || i % 256 != 0 || !tally.reached(); ++i) storm.strike();
     over = true;
     for (auto& task : tasks) task.join();
   }
-  if (kSignals) CHECK(rt.stats().total.demotions_async > 0);
+  if (kSignals) CHECK(preemptions_by_signal(rt) > 0);
+  tally.report();
   check_books(rt);
 }
 template <class Body>
