@@ -6,11 +6,13 @@
 // Each round of a hog keeps something over its safepoint: errno, the rounding mode, memory of the
 // heap, an exception in flight, a pattern at some depth of its stack. Others wait on their stacks
 // for tasks that end on another worker just then, and wake tasks that are preempted. In the second
-// part hogs without safepoints compute in regions, and a task of the other worker has each of them
-// preempted by signal, again and again. In the third tasks block their threads while others wait
-// for the core.
+// part there are only those that wait: what they wait for ends while their stack is being left. In
+// the third hogs without safepoints compute in regions, and a task of the other worker has each of
+// them preempted by signal, again and again. In the fourth tasks block their threads while others
+// wait for the core.
 //
-//   preempt_stress [--safepoint N] [--async N] [--handoff N]     at least so many of each
+//   preempt_stress [--safepoint N] [--waits N] [--async N] [--handoff N]     at least so many of
+//   each
 #include <atomic>
 #include <cerrno>
 #include <cfenv>
@@ -336,16 +338,19 @@ Count number(const char* text) {
 
 int main(int argc, char** argv) {
   Count safepoints = 100'000;
+  Count waits = 10'000;
   Count signals = 10'000;
   Count handoffs = 500;
   for (int i = 1; i < argc; i += 2) {
     const std::string_view option = argv[i];
     Count* const count = option == "--safepoint" ? &safepoints
+                         : option == "--waits"   ? &waits
                          : option == "--async"   ? &signals
                          : option == "--handoff" ? &handoffs
                                                  : nullptr;
     if (i + 1 == argc || count == nullptr) {
-      std::fprintf(stderr, "usage: preempt_stress [--safepoint N] [--async N] [--handoff N]\n");
+      std::fprintf(stderr,
+                   "usage: preempt_stress [--safepoint N] [--waits N] [--async N] [--handoff N]\n");
       return 2;
     }
     *count = number(argv[i + 1]);
@@ -362,6 +367,14 @@ int main(int argc, char** argv) {
         return tasks;
       },
       [](const auto& stats) { return stats.total.demotions_safepoint; });
+  run(
+      "waits on the stack", waits,
+      [](paceline::runtime& rt) {
+        std::vector<paceline::join_handle<>> tasks;
+        for (unsigned i = 0; i < 2 * kWaiters; ++i) tasks.push_back(rt.spawn({}, &waiter));
+        return tasks;
+      },
+      [](const auto& stats) { return stats.total.stack_waits; });
   if (!core::machine::signals_usable() || core::choose_async_signal({}) == 0) {
     std::printf("by signal: not here, where regions are safepoints\n");
     signals = 0;

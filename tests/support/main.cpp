@@ -50,7 +50,7 @@ int main(int argc, char** argv) {
   // Over the whole run, whatever was tested.
   if (&paceline::detail::async_signals_outside != nullptr &&
       paceline::detail::async_signals_outside() != 0) {
-    std::fprintf(stderr, "signals came outside of async regions\n");
+    std::fprintf(stderr, "%s\n", "signals came outside of async regions");
     return 1;
   }
   return result;

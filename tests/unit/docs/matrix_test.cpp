@@ -103,6 +103,9 @@ std::vector<std::string> required() {
   for (int i = 15; i <= 35; ++i) ids.push_back("S" + std::to_string(i));
   for (int i = 61; i <= 63; ++i) ids.push_back("S" + std::to_string(i));
   for (int i = 1; i <= 10; ++i) ids.push_back("B" + std::to_string(i));
+  for (int i = 1; i <= 40; ++i) {
+    if (i != 9) ids.push_back("H" + std::to_string(i));  // that one needs another processor
+  }
   return ids;
 }
 

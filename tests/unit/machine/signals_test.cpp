@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <thread>
 
+#include <link.h>
 #include <pthread.h>
 
 #include "machine/machine.hpp"
@@ -118,3 +122,41 @@ TEST_CASE("numbers that are handled, report faults or do not exist cannot be cla
   CHECK(machine::usual_signal() == SIGURG);
   CHECK(machine::signal_frame_bytes() >= 512);
 }
+
+#if defined(__x86_64__)
+
+namespace {
+
+/// The features that the program's note says all of it is fit for (GNU_PROPERTY_X86_FEATURE_1_AND).
+std::uint32_t features_of_the_program() {
+  constexpr std::uint32_t kProgramHeader = 0x6474e553;  // PT_GNU_PROPERTY
+  constexpr std::uint32_t kFeatures = 0xc0000002;
+  std::uint32_t features = 0;
+  const auto look = [](dl_phdr_info* module, std::size_t, void* found) {
+    for (int i = 0; i < module->dlpi_phnum; ++i) {
+      const auto& header = module->dlpi_phdr[i];
+      if (header.p_type != kProgramHeader) continue;
+      const auto* note = reinterpret_cast<const char*>(module->dlpi_addr + header.p_vaddr);
+      // Sizes of name and contents, type, "GNU", then properties: type, size, contents in words
+      // of 8.
+      for (std::size_t at = 16; at + 12 <= header.p_memsz;) {
+        std::uint32_t property[3];
+        std::memcpy(property, note + at, sizeof property);
+        if (property[0] == kFeatures) *static_cast<std::uint32_t*>(found) = property[2];
+        at += 8 + ((property[1] + 7) & ~std::size_t{7});
+      }
+    }
+    return 1;  // the program comes first
+  };
+  ::dl_iterate_phdr(look, &features);
+  return features;
+}
+
+}  // namespace
+
+TEST_CASE("no program with the runtime in it asks for a shadow stack") {
+  constexpr std::uint32_t kShadowStack = 2;
+  CHECK((features_of_the_program() & kShadowStack) == 0);
+}
+
+#endif
