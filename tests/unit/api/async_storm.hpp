@@ -127,12 +127,24 @@ class Storm {
 
   /// Returns when the urgent task has run.
   void strike() {
-    const std::uint64_t now = struck_.fetch_add(1) + 1;
+    const std::uint64_t now = struck_.load() + 1;
+    // Not at once: the victim is on its way back from the last one, where no signal can park it.
+    // And at another moment each time.
+    await_heard(now, 5'000 + static_cast<int>(now * 7919 % 16'384));
+    struck_.store(now);
     waker_.wake();
+    // Some microseconds more, for which it is not worth while to give the processor away: on a busy
+    // machine it comes back milliseconds later.
+    await_heard(now, 50'000);
     eventually("the urgent task runs", [&] { return heard_.load() == now; });
   }
 
  private:
+  void await_heard(std::uint64_t number, int looks) const noexcept {
+    while (looks-- > 0 && heard_.load(std::memory_order_relaxed) != number) {
+    }
+  }
+
   std::atomic<std::uint64_t> struck_{0};
   std::atomic<std::uint64_t> heard_{0};
   std::atomic<bool> over_{false};
