@@ -22,23 +22,23 @@ constexpr unsigned kRegionChunks = kRegionBytes / Chunk::kBytes;
 
 }  // namespace
 
-struct Region {
+struct ChunkRegion {
   char* base = nullptr;
-  Word spare = 0;          // chunks nobody uses
-  Region* next = nullptr;  // in the list of regions with spare chunks
+  Word spare = 0;               // chunks nobody uses
+  ChunkRegion* next = nullptr;  // in the list of regions with spare chunks
   bool listed = false;
 };
 
 namespace {
 
 constinit Mutex region_lock{LockRank::memory};
-constinit Region* regions_with_spares = nullptr;
+constinit ChunkRegion* regions_with_spares = nullptr;
 
 Chunk* take_chunk() noexcept {
   LockGuard lock(region_lock);
-  Region* region = regions_with_spares;
+  ChunkRegion* region = regions_with_spares;
   if (region == nullptr) {
-    region = new (std::nothrow) Region;
+    region = new (std::nothrow) ChunkRegion;
     if (region == nullptr) return nullptr;
     region->base = static_cast<char*>(machine::map(kRegionBytes, kRegionBytes));
     if (region->base == nullptr) {
@@ -62,7 +62,7 @@ Chunk* take_chunk() noexcept {
 }
 
 void give_chunk_back(Chunk* chunk) noexcept {
-  Region& region = *chunk->region;
+  ChunkRegion& region = *chunk->region;
   LockGuard lock(region_lock);
   const auto index =
       static_cast<unsigned>((reinterpret_cast<char*>(chunk) - region.base) / Chunk::kBytes);

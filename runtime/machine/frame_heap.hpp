@@ -15,7 +15,7 @@
 namespace paceline::core {
 
 class FrameHeap;
-struct Region;
+struct ChunkRegion;
 
 /// A block on a free list.
 struct FreeBlock {
@@ -51,7 +51,7 @@ struct Chunk {
   std::uint32_t block_bytes = 0;
   std::uint32_t size_class = 0;
   bool listed = false;  // in its class's list of chunks with free blocks
-  Region* region = nullptr;
+  ChunkRegion* region = nullptr;
   FrameHeap* owner = nullptr;
   Chunk* next = nullptr;  // in that list, or in the list of empty chunks
   Chunk* previous = nullptr;
