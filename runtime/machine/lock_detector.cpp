@@ -101,14 +101,15 @@ unsigned held_locks(const Slot& task, HeldLock* found, unsigned most) noexcept {
 
 #pragma GCC visibility push(default)
 extern "C" {
+// Not inlined, as with LTO they would be: their return addresses say who took the lock.
 
 namespace machine = paceline::core::machine;
 
-int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+[[gnu::noinline]] int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
   const int error = machine::original(machine::mutex_lock, "pthread_mutex_lock")(mutex);
   return machine::noted(error, mutex, machine::kMutex, __builtin_return_address(0));
 }
-int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
+[[gnu::noinline]] int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept {
   const int error = machine::original(machine::mutex_trylock, "pthread_mutex_trylock")(mutex);
   return machine::noted(error, mutex, machine::kMutex, __builtin_return_address(0));
 }
@@ -117,19 +118,19 @@ int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept {
   return machine::original(machine::mutex_unlock, "pthread_mutex_unlock")(mutex);
 }
 
-int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept {
+[[gnu::noinline]] int pthread_rwlock_rdlock(pthread_rwlock_t* lock) noexcept {
   const int error = machine::original(machine::shared_read, "pthread_rwlock_rdlock")(lock);
   return machine::noted(error, lock, machine::kShared, __builtin_return_address(0));
 }
-int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept {
+[[gnu::noinline]] int pthread_rwlock_wrlock(pthread_rwlock_t* lock) noexcept {
   const int error = machine::original(machine::shared_write, "pthread_rwlock_wrlock")(lock);
   return machine::noted(error, lock, machine::kShared, __builtin_return_address(0));
 }
-int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) noexcept {
+[[gnu::noinline]] int pthread_rwlock_tryrdlock(pthread_rwlock_t* lock) noexcept {
   const int error = machine::original(machine::shared_try_read, "pthread_rwlock_tryrdlock")(lock);
   return machine::noted(error, lock, machine::kShared, __builtin_return_address(0));
 }
-int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) noexcept {
+[[gnu::noinline]] int pthread_rwlock_trywrlock(pthread_rwlock_t* lock) noexcept {
   const int error = machine::original(machine::shared_try_write, "pthread_rwlock_trywrlock")(lock);
   return machine::noted(error, lock, machine::kShared, __builtin_return_address(0));
 }
@@ -139,7 +140,7 @@ int pthread_rwlock_unlock(pthread_rwlock_t* lock) noexcept {
 }
 
 // std::call_once throws through here what its function throws.
-int pthread_once(pthread_once_t* control, void (*routine)()) {
+[[gnu::noinline]] int pthread_once(pthread_once_t* control, void (*routine)()) {
   struct Open {
     const void* control;
     ~Open() { machine::released(control); }
@@ -150,7 +151,7 @@ int pthread_once(pthread_once_t* control, void (*routine)()) {
 
 // The names are the C++ ABI's.
 // NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
-int __cxa_guard_acquire(std::int64_t* guard) {
+[[gnu::noinline]] int __cxa_guard_acquire(std::int64_t* guard) {
   const int ours = machine::original(machine::guard_acquire, "__cxa_guard_acquire")(guard);
   if (ours != 0)
     machine::took(guard, "a static variable's initialiser", __builtin_return_address(0));
