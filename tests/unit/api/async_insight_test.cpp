@@ -41,6 +41,7 @@ void restore_scope(void* saved) noexcept {
 }
 
 [[gnu::section("paceline_async")]] [[gnu::noinline]] void computes_in_section(const bool* done) {
+  asm volatile("# or link-time optimization takes another such loop for this one");
   while (!__atomic_load_n(done, __ATOMIC_RELAXED)) {
   }
 }

@@ -83,13 +83,13 @@ lua_Integer run_script(lua_Integer n) {
 
 TEST_CASE(
     "Lua in tasks is preempted in its hook and waits on the stack, coroutines and errors too") {
-  runtime rt(workers(2));
+  runtime rt(one_worker());  // so that each of them has somebody to give way to
   const lua_Integer n = 50;
   std::vector<join_handle<lua_Integer>> tasks;
   for (int i = 0; i < 8; ++i) tasks.push_back(rt.spawn({}, [] { return run_script(n); }));
   for (auto& each : tasks) CHECK(each.join() == n * (n + 1) * (2 * n + 1) / 6 * 2);
   CHECK(hooks >= 100);
-  CHECK(rt.stats().total.demotions_safepoint >= 50);
+  CHECK(rt.stats().total.demotions_safepoint >= 8);
   CHECK(rt.stats().total.stack_waits >= 8 * n);
   CHECK(rt.stats().total.weak_live == 0);
 }
