@@ -28,6 +28,14 @@ std::atomic<int> lock_checks_sink{0};
 
 namespace {
 
+// Where LLVM's library has functions of its own, not the system's: what it calls is in between, and
+// its shared_mutex and call_once are out of sight.
+#ifdef _LIBCPP_VERSION
+constexpr bool kSeesTheSystemsOwn = false;
+#else
+constexpr bool kSeesTheSystemsOwn = true;
+#endif
+
 std::mutex plain;
 std::recursive_mutex again;
 std::shared_mutex shared;
@@ -85,7 +93,7 @@ TEST_CASE("a task that gives way with a mutex is named, with who took it") {
     give_way(rt);
   });
   check_named(end, "a mutex");
-  CHECK(says(end.text, "takes_it"));
+  CHECK(says(end.text, kSeesTheSystemsOwn ? "takes_it" : "mutex"));
 }
 
 TEST_CASE("locks of all kinds are seen, and those that were tried") {
@@ -97,11 +105,13 @@ TEST_CASE("locks of all kinds are seen, and those that were tried") {
                 give_way(rt);
               }),
               "a mutex");
-  check_named(checked([](runtime& rt) {
-                const std::shared_lock lock(shared);
-                give_way(rt);
-              }),
-              "a reader-writer lock");
+  if (kSeesTheSystemsOwn) {
+    check_named(checked([](runtime& rt) {
+                  const std::shared_lock lock(shared);
+                  give_way(rt);
+                }),
+                "a reader-writer lock");
+  }
   check_named(checked([](runtime& rt) {
                 const std::unique_lock lock(plain, std::try_to_lock);
                 if (lock) give_way(rt);
@@ -115,6 +125,7 @@ TEST_CASE("a static variable whose initialiser gives way is told, and does not h
                 lock_checks_sink += once;
               }),
               "a static variable's initialiser");
+  if (!kSeesTheSystemsOwn) return;
   check_named(checked([](runtime& rt) {
                 static std::once_flag flag;
                 std::call_once(flag, [&] { give_way(rt); });
