@@ -119,8 +119,8 @@ TEST_CASE("a million awaits on a weak executor stay within its stack and leave n
   runtime rt(options);
   std::atomic<bool> over{false};
   auto other = rt.spawn({}, [&over] { return yields_until(over); });
-  const int awaits = kSanitized ? 20'000 : 1'000'000;
-  const auto chain = [awaits]() -> task<int> {
+  constexpr int awaits = kSanitized ? 20'000 : 1'000'000;
+  const auto chain = []() -> task<int> {
     give_way();
     int sum = 0;
     for (int i = 0; i < awaits; ++i) sum += co_await one();
@@ -128,8 +128,8 @@ TEST_CASE("a million awaits on a weak executor stay within its stack and leave n
   };
   CHECK(rt.spawn({}, chain).join() == awaits);
   // Continuations all the way up, in one go.
-  const int depth = kSanitized ? 500 : 10'000;
-  CHECK(rt.spawn({}, [depth] { return down(depth); }).join() == depth);
+  constexpr int depth = kSanitized ? 500 : 10'000;
+  CHECK(rt.spawn({}, [] { return down(depth); }).join() == depth);
   over = true;
   other.join();
   CHECK(rt.stats().total.demotions_safepoint >= 2);
