@@ -17,10 +17,4 @@ inline constexpr unsigned kSegments = 64;        // segments per collection: 16.
 inline constexpr unsigned kTaskGroups = 64;      // of a runtime at a time, those without included
 inline constexpr unsigned kGenerationBits = 56;  // of the state word
 
-#ifdef PACELINE_INFINITE_PARKS
-inline constexpr bool kInfiniteParks = true;  // no park has a time-out but for timers: test builds
-#else
-inline constexpr bool kInfiniteParks = false;
-#endif
-
 }  // namespace paceline::core

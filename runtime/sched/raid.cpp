@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "policy/idle_search.hpp"
+#include "sched/parks.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"
 

@@ -8,6 +8,7 @@
 #include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
 #include "policy/gather.hpp"
+#include "sched/parks.hpp"
 #include "sched/runtime_core.hpp"
 
 namespace paceline::core {
@@ -226,7 +227,7 @@ void Worker::rest() noexcept {
   bool go_on = false;
   while (!go_on) {
     Nanos deadline = timers_.next_expiry();
-    if constexpr (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
+    if (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
 
     const bool others_slept = deadline == kForever && all_others_sleep();
     seat_.rests_since.store(now, std::memory_order_relaxed);

@@ -33,13 +33,12 @@ class Sweep {
   /// The next one of the page that is being served; null if it has no more in this pass.
   [[gnu::always_inline]] Slot* next_of_page() noexcept {
     unsigned index = 0;
-    Word rest = 0;
-    if (page_ == nullptr || !page_->take(index, rest)) return nullptr;
+    if (page_ == nullptr || !page_->take(index)) return nullptr;
     // While this task runs, fetch what the next polls will miss: a pass over many sleeping tasks,
     // or over some that another core has made, is a walk over cold memory. Where they lie close
     // together, that is. Only what is in this pass: in between are tasks that thieves poll, whose
     // lines we would take from them at each poll.
-    const Word onwards = rest >> index;
+    const Word onwards = page_->pass.load(std::memory_order_relaxed) >> index;
     if ((onwards & bit(kFramesAhead)) != 0) {
       const Slot& soon = slots_[index + kFramesAhead];
       const auto* frame = static_cast<const char*>(soon.frame.load(std::memory_order_relaxed));

@@ -78,16 +78,15 @@ struct alignas(kCacheLine) WakerPage {
     return ready != 0;
   }
 
-  /// Takes the lowest bit of the pass, and says which ones are left. Home worker. Returns false if
-  /// there is none, as after thieves took the rest.
-  bool take(unsigned& index, Word& rest) noexcept {
+  /// Takes one bit of the pass. Home worker; `pass` must not be empty as this worker sees it.
+  /// Returns false if thieves took the rest.
+  bool take(unsigned& index) noexcept {
     const Word ready = pass.load(std::memory_order_relaxed);
     if (ready == 0) return false;
     index = lowest(ready);
-    rest = without_lowest(ready);
     // Release: a thief may read this value instead of absorb's, and a plain store of the same
     // thread does not continue a release sequence.
-    pass.store(rest, std::memory_order_release);  // M5
+    pass.store(without_lowest(ready), std::memory_order_release);  // M5
     return true;
   }
 

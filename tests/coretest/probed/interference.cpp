@@ -5,8 +5,8 @@
 #include <atomic>
 
 #include "base/probe.hpp"
-#include "base/sizes.hpp"
 #include "chaos.hpp"
+#include "sched/parks.hpp"
 
 namespace coretest::interference {
 

@@ -13,6 +13,7 @@
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
 #include "sched/idle.hpp"
+#include "sched/parks.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/sanitized.hpp"

@@ -16,7 +16,4 @@ inline constexpr unsigned kSegments = 2;
 inline constexpr unsigned kTaskGroups = 2;
 inline constexpr unsigned kGenerationBits = 2;  // so that a few tenants use a slot up
 
-// No park of the model has a time-out, so none can hide a lost wake.
-inline constexpr bool kInfiniteParks = true;
-
 }  // namespace paceline::core
