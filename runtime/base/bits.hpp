@@ -35,14 +35,17 @@ constexpr Word highest(Word word, unsigned n) noexcept {
   return word;
 }
 
-/// Asks for a line that will be written soon. Any address will do.
-inline void prefetch(const void* address) noexcept {
+/// Asks for the line at so many bytes behind an address, as it will be written soon. Any address
+/// will do, also null.
+inline void prefetch(const void* address, std::uintptr_t offset = 0) noexcept {
+  const auto* line =
+      reinterpret_cast<const char*>(reinterpret_cast<std::uintptr_t>(address) + offset);
 #if defined(__x86_64__)
   // The builtin asks for a copy to read, unless told of a processor that has this one. All have:
   // those that do not know it take it for a nop.
-  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
+  asm volatile("prefetchw %0" : : "m"(*line));
 #else
-  __builtin_prefetch(address, 1, 3);
+  __builtin_prefetch(line, 1, 3);
 #endif
 }
 

@@ -73,14 +73,12 @@ inline ExecutorRuntime::Picked ExecutorRuntime::pick() noexcept {
   Sweep& sweep = *serving_;
   Slot* slot = sweep.next_of_page();
   if (slot == nullptr) [[unlikely]] {
-    // The next ones are let come together; the summary stays raised.
-    if (std::exchange(few_came_, false) && sweep.is_quiet()) return {};
-    unsigned arrived = 0;
     // Relaxed: as in pick_among_all.
-    if (port_.task_groups[chosen_].load(std::memory_order_relaxed) != 0 ||
-        !sweep.begin_again(arrived)) {
-      return pick_among_all();
-    }
+    if (port_.task_groups[chosen_].load(std::memory_order_relaxed) != 0) return pick_among_all();
+    // The next ones are let come together, if nobody else waits; the summary stays raised.
+    if (std::exchange(few_came_, false) && raised == bit(chosen_) && sweep.is_quiet()) return {};
+    unsigned arrived = 0;
+    if (!sweep.begin_again(arrived)) return pick_among_all();
     if (arrived != 0) count_arrived(arrived);
     slot = sweep.next_of_page();
     if (slot == nullptr) return pick_among_all();
@@ -99,6 +97,7 @@ void ExecutorRuntime::count_arrived(unsigned arrived) noexcept {
 }
 
 ExecutorRuntime::Picked ExecutorRuntime::pick_among_all() noexcept {
+  few_came_ = false;
   for (;;) {
     const Word raised = port_.classes.load(std::memory_order_acquire);  // M6
     const Word here = raised & Port::kClasses;
@@ -162,8 +161,17 @@ struct ExecutorRuntime::PollHost {
   ExecutorRuntime& runtime() const noexcept { return self.runtime(); }
 
   bool may_resume(Slot& slot) noexcept {
-    if (core::may_resume(slot, [&] { return runtime().stop_requested(*slot.root); })) [[likely]]
+    // As core::may_resume begins; what else it asks is asked apart.
+    if (slot.waiting == nullptr || slot.waiting->ready.load(std::memory_order_acquire) != 0)  // M12
+        [[likely]]
       return true;
+    return may_resume_asking(self, slot);  // not as a member, so that the host stays in a register
+  }
+  /// By a question to user code, outside any task: the one that was polled last may be gone.
+  [[gnu::noinline]] static bool may_resume_asking(Executor& self, Slot& slot) noexcept {
+    self.runtime().set_current(nullptr);
+    const auto stopped = [&] { return self.runtime().stop_requested(*slot.root); };
+    if (core::may_resume(slot, stopped)) return true;
     // Perhaps somebody lends it something, or does no longer.
     pass_on(slot);
     return false;
@@ -178,14 +186,14 @@ struct ExecutorRuntime::PollHost {
     if (forced(Whim::ask)) before.port_.ask(Ask::slice);
     before.go_out();
     ExecutorRuntime& now = resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
-    // The task may have moved. It stays the current one until the next is: nothing in between asks.
+    // The task may have moved. It stays the current one until the next is, or user code is asked
+    // something: nobody else looks in between.
     slot = now.current();
-    if (now.outcome_ == Outcome::none) {
-      const auto root =
-          std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
-      if (root.done()) return Rest::finished;
-      now.outcome_ = how_it_rests(*slot);
-    }
+    // Whatever the outcome: that of a coroutine inside may be left, which the task has destroyed.
+    const auto root =
+        std::coroutine_handle<>::from_address(slot->frame.load(std::memory_order_relaxed));
+    if (root.done()) return Rest::finished;
+    if (now.outcome_ == Outcome::none) now.outcome_ = how_it_rests(*slot);
     if (any_loans()) [[unlikely]] {
       const Rest rest = now.outcome_ == Outcome::suspended ? Rest::suspended : Rest::yielded;
       return rest_lent(*slot, rest, PollHost{self});  // a copy: this one stays in a register
@@ -216,7 +224,7 @@ struct ExecutorRuntime::HomeHost : PollHost {
       return;
     }
     notify_home(*picked.page, slot, home.serving_->page() == picked.page);
-    home.count_ready();
+    home.count_ready();  // twice, if it was woken meanwhile: until the worker has run dry
   }
 };
 
@@ -245,7 +253,7 @@ struct ExecutorRuntime::TakenHost : PollHost {
 void ExecutorRuntime::poll_taken(Executor& self, Slot& slot) noexcept {
   Claim claim = poll_slot(slot, TakenHost{{self}, slot, self.runtime()});
   if (claim == Claim::loan) [[unlikely]]
-    claim = poll_behind(slot, PollHost{self});
+    claim = poll_behind(slot, TakenHost{{self}, slot, self.runtime()});
   ExecutorRuntime& now = self.runtime();
   if (claim != Claim::polled) now.note_stale();
   if (now.weak_preempted_ != 0 && !self.weak) now.charge_strong(now.surroundings_.now());
@@ -299,7 +307,7 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
     if (picked.slot == nullptr) [[unlikely]] {
       if (runtime.weak_next_) break;
       runtime.drained_ = true;
-      runtime.made_ready_ = runtime.port_.polls.load(std::memory_order_relaxed);
+      runtime.made_ready_ = runtime.port_.polls.load(std::memory_order_relaxed);  // all of it
       break;
     }
     if (picked.page != nullptr) [[likely]]
@@ -315,8 +323,7 @@ void ExecutorRuntime::run_polls(Executor& self) noexcept {
 /// A claim met the task while it ran: its bit is set again.
 void ExecutorRuntime::rearm(Slot& slot) noexcept {
   if (is_home(slot, port_)) {
-    notify_home(slot);
-    count_ready();
+    if (notify_home(slot)) count_ready();
   } else {
     notify(slot);
   }
@@ -329,8 +336,7 @@ void ExecutorRuntime::put_back(Slot& slot) noexcept {
     notify(slot);
     count_end();  // here; it was counted there when it was admitted
   } else if (is_home(slot, port_)) {
-    notify_home(slot);
-    count_ready();
+    if (notify_home(slot)) count_ready();
   } else if (!loot_.full() && !apart() && &slot != goes_home_) {
     add_loot(slot);
   } else {

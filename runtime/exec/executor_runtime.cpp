@@ -65,6 +65,7 @@ ExecutorRuntime::Step ExecutorRuntime::step(unsigned budget) noexcept {
   running_ = nullptr;
   if (spare_count_ > kSparesMax) trim_spares(kSparesMax);
   flush_freed();
+  owe_no_polls();
   const bool weak_left = (port_.classes.load(std::memory_order_relaxed) & bit(Port::kWeak)) != 0;
   const bool all_rest = drained_ && !weak_left;
   if (group_book_ != nullptr) [[unlikely]]

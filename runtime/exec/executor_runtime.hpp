@@ -185,7 +185,7 @@ class ExecutorRuntime {
 
   // --- the task that runs now ---
 
-  /// Null between polls and while foreign work runs.
+  /// Null while user code is asked between two polls, and while foreign work runs.
   Slot* current() const noexcept { return current_.get(); }
   /// The same, a hint for other threads.
   Slot* look_at_current() const noexcept { return current_.look(); }
@@ -249,6 +249,10 @@ class ExecutorRuntime {
   /// Thieves took so many of them.
   void forget_ready(std::uint64_t taken) noexcept {
     made_ready_ -= std::min(ready_estimate(), taken);
+  }
+  /// Polls that nobody had counted are no debt of those to come.
+  void owe_no_polls() noexcept {
+    if (ready_estimate() == 0) made_ready_ = port_.polls.load(std::memory_order_relaxed);
   }
   /// A claimed task joins the loot; only when that is not full.
   void add_loot(Slot& slot) noexcept {
@@ -408,7 +412,7 @@ class ExecutorRuntime {
   Outcome outcome_ = Outcome::none;
   bool drained_ = false;
   bool in_stream_ = false;
-  bool few_came_ = false;  // in the pass that is served
+  bool few_came_ = false;  // from outside in the pass that is served
   bool loot_turn_ = false;
   unsigned budget_ = 0;
   std::uint64_t made_ready_ = 0;  // the number of polls that there will be, roughly

@@ -145,7 +145,7 @@ void* FrameHeap::allocate_untouched(Chunk& chunk) noexcept {
   chunk.untouched += chunk.block_bytes;
   char* const soon = chunk.untouched + kBlocksAhead * chunk.block_bytes;  // maybe of the next chunk
   prefetch(soon);
-  prefetch(soon + kCacheLine);
+  prefetch(soon, kCacheLine);
   ++chunk.used;
   return block;
 }
@@ -282,7 +282,7 @@ bool FrameHeap::collect() noexcept {
   while (parcel != nullptr) {
     Parcel* following = parcel->next;
     for (std::size_t i = 0; i < parcel->count; ++i) {
-      prefetch(reinterpret_cast<char*>(parcel->blocks[i]) + kCacheLine);
+      prefetch(parcel->blocks[i], kCacheLine);
       free_local(*chunk, parcel->blocks[i]);
     }
     free_local(*chunk, parcel);

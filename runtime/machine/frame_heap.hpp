@@ -87,7 +87,7 @@ class FrameHeap {
     chunk->free = next;
     if (next != nullptr) {   // fetched the last time
       prefetch(next->next);  // the one after it; a null is harmless
-      prefetch(reinterpret_cast<char*>(next->next) + kCacheLine);
+      prefetch(next->next, kCacheLine);
     }
     ++chunk->used;
     return block;

@@ -41,9 +41,9 @@ class Sweep {
     const Word onwards = page_->pass.load(std::memory_order_relaxed) >> index;
     if ((onwards & bit(kFramesAhead)) != 0) {
       const Slot& soon = slots_[index + kFramesAhead];
-      const auto* frame = static_cast<const char*>(soon.frame.load(std::memory_order_relaxed));
+      const void* frame = soon.frame.load(std::memory_order_relaxed);  // null: a stand-in's
       prefetch(frame);
-      prefetch(frame + kCacheLine);
+      prefetch(frame, kCacheLine);
     }
     if ((onwards & bit(kSlotsAhead)) != 0) prefetch(&slots_[index + kSlotsAhead]);
     return &slots_[index];

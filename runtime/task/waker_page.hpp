@@ -78,8 +78,8 @@ struct alignas(kCacheLine) WakerPage {
     return ready != 0;
   }
 
-  /// Takes one bit of the pass. Home worker; `pass` must not be empty as this worker sees it.
-  /// Returns false if thieves took the rest.
+  /// Takes the lowest bit of the pass. Home worker. False if there is none, as after thieves took
+  /// the rest.
   bool take(unsigned& index) noexcept {
     const Word ready = pass.load(std::memory_order_relaxed);
     if (ready == 0) return false;

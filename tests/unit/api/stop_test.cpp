@@ -233,6 +233,38 @@ TEST_CASE("a foreign awaitable cannot be cancelled: the stop waits for its end")
   CHECK_THROWS_AS(handle.join(), operation_cancelled);
 }
 
+TEST_CASE("a stop callback runs in no task, though it runs between two polls of others") {
+  runtime rt(runtime_options{.workers = 1});
+  std::atomic<bool> waits{false};
+  std::atomic<int> inside{0};
+  std::atomic<int> called{0};
+  const auto child = [&]() -> task<int> {
+    const std::stop_callback on_stop(this_task::stop_token(), [&]() noexcept {
+      ++called;
+      try {
+        static_cast<void>(this_task::id());
+        ++inside;
+      } catch (const std::logic_error&) {
+      }
+    });
+    waits = true;
+    co_await sleep_for(std::chrono::hours(1));
+    co_return 1;
+  };
+  // It waits in when_all, whose withdrawal stops the child.
+  const auto parent = [&]() -> task<> { static_cast<void>(co_await when_all(child(), child())); };
+  const auto stops = [&]() -> task<> {
+    auto stopped = spawn(parent());
+    while (!waits) co_await yield();
+    stopped.request_stop();
+    while (called < 2) co_await yield();
+    CHECK_THROWS_AS(co_await std::move(stopped), operation_cancelled);
+  };
+  rt.spawn(stops()).join();
+  CHECK(called == 2);
+  CHECK(inside == 0);
+}
+
 TEST_CASE("one token stops thousands of tasks in every kind of wait") {
   runtime rt(workers(2));
   Scene scene{.rt = rt};
