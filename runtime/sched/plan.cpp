@@ -100,8 +100,10 @@ void RuntimeCore::settle_clusters() {
   try {
     clusters_.arrange(data.view(), edges_of(options_.profile), *hub_, seats_);
     if (!clusters_.several()) return;
-    const auto settings = policy::make_profile(name_of(options_.profile), options_.time_scale);
-    steering_.begin(data.view(), settings.profile, clusters_, seats_);
+    auto settings = policy::make_profile(name_of(options_.profile), options_.time_scale).profile;
+    // Without a monitor nobody would notice that cores which rest are wanted again.
+    if (options_.preemption == preemption_mode::off) settings.packs = false;
+    steering_.begin(data.view(), settings, clusters_, seats_);
   } catch (const std::invalid_argument& error) {
     clusters_.forget();
     log::write(log::Level::warn,

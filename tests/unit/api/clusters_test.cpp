@@ -172,6 +172,17 @@ TEST_CASE("utility work uses fast cores when the slow ones have no room, but not
   for (auto& task : tasks) CHECK(task.join() == 1);
 }
 
+TEST_CASE("fast cores whose work would fit elsewhere rest only where somebody looks again") {
+  const topology machine = topology::synthetic("1P+1E");
+  runtime_options options = on("1P+1E", profile::efficiency);
+  options.preemption = preemption_mode::off;
+  Quiet quiet(options);
+  for (int i = 0; i < 20; ++i) {
+    const auto kind = [&] { return kind_here(machine); };
+    REQUIRE(quiet.run({.qos = qos::user_interactive}, kind) == 0);
+  }
+}
+
 TEST_CASE("background work never runs on a fast core while there are slow ones") {
   const topology machine = topology::synthetic("3P+1E");
   for (const profile chosen : {profile::performance, profile::balanced, profile::efficiency}) {
