@@ -100,6 +100,10 @@ bool Worker::each_prey(Visit&& visit) noexcept {
       prey.counted = &Counters::fetched;
     } else if (verdict.reason == policy::IdleReason::overloaded) {
       prey.counted = &Counters::relieved;
+      // What could not go back goes one at a time: the rest may have to wait here while others idle
+      // that may take it from where it is, but not from here.
+      const policy::Edge back = clusters.table().edge(own, verdict.where);
+      if ((back.steal & verdict.classes) != verdict.classes) prey.at_most = 1;
     }
     if (visit(prey)) return true;
   }
@@ -135,7 +139,8 @@ unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, boo
   const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
   const bool stuck = asleep || (epochs_are_old && other.epoch() == victims_[v].epoch);
   if (!prey.loot_only && (seat.classes.load(std::memory_order_relaxed) & prey.classes) != 0) {
-    const Haul haul = steal_from(seat, victims_[v].cursors, stuck || prey.lone, prey.classes);
+    const Haul haul =
+        steal_from(seat, victims_[v].cursors, stuck || prey.lone, prey.classes, prey.at_most);
     if (haul.bits != 0) {
       const unsigned taken = count(haul.bits);
       bump(runtime_.counters().steals);
@@ -165,8 +170,9 @@ unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, boo
 }
 
 /// Calls somebody for what waits at others, of the kind of core it waits on: such a one may take
-/// all of it, so that two who may not cannot call each other for ever. `stuck`: only for what
-/// nobody has looked at since note_epochs, lone tasks included.
+/// all of it, whatever the edges to and from other kinds allow. So those who may not cannot call
+/// each other for ever, however many kinds there are. `stuck`: only for what nobody has looked at
+/// since note_epochs, lone tasks included.
 void Worker::call_for_others(bool stuck) noexcept {
   for (std::size_t v = 0; v < victims_.size(); ++v) {
     if (stuck && core_.worker(plan_.victims[v]).epoch() != victims_[v].epoch) continue;

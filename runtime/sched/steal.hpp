@@ -5,6 +5,7 @@
 // Proof: tests/model/steal_model.cpp, tests/unit/sched/steal_test.cpp.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -102,15 +103,15 @@ bool each_stealable_page(Port& victim, RaidCursors& cursors, Word wanted, Visit&
 
 /// Takes half of the ready tasks of the first page that has any, rounded down, or up if the victim
 /// is `stuck` (it has not started a poll since the thief last looked). A lone task of a victim that
-/// is getting on is left to it: moving it costs more than waiting for it. Any worker of the
-/// runtime.
-inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck,
-                       Word wanted = Port::kClasses) noexcept {
+/// is getting on is left to it: moving it costs more than waiting for it. Never more than
+/// `at_most`. Any worker of the runtime.
+inline Haul steal_from(Port& victim, RaidCursors& cursors, bool stuck, Word wanted = Port::kClasses,
+                       unsigned at_most = kPageSlots) noexcept {
   Haul lone;
   Haul haul;
   each_stealable_page(victim, cursors, wanted, [&](Group& group, unsigned page, Word ready) {
     const unsigned have = count(ready);
-    const unsigned take = stuck ? (have + 1) / 2 : have / 2;
+    const unsigned take = std::min(stuck ? (have + 1) / 2 : have / 2, at_most);
     if (take == 0) {
       // A second lone task in another page makes two: then the first may go.
       if (lone.group == nullptr) {

@@ -93,6 +93,7 @@ class Worker {
     Word classes;
     bool lone = false;       // also the only ready task of a victim that is getting on
     bool loot_only = false;  // what they have stolen and not begun, nothing else
+    unsigned at_most = kPageSlots;
     Atomic<std::uint64_t> Counters::* counted = nullptr;  // besides the steals
   };
 

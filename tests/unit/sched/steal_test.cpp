@@ -72,6 +72,18 @@ TEST_CASE("half of a page is stolen, rounded down, or up from a stuck victim") {
   }
 }
 
+TEST_CASE("no more is stolen than asked for, and what is left counts as more") {
+  Home home;
+  const auto ready = ready_page(home, 5);
+  RaidCursors cursors{};
+  for (unsigned left = 5; left > 1; --left) {
+    const Haul haul = steal_from(home.port, cursors, false, Port::kClasses, 1);
+    REQUIRE(slots_of(haul) == std::vector<Slot*>{ready[left - 1]});
+    REQUIRE(haul.more);
+    REQUIRE(ready_count(home.collection()) == left - 1);
+  }
+}
+
 TEST_CASE("a lone task is left to a victim that gets on") {
   Home home;
   ready_page(home, 1);
