@@ -5,7 +5,7 @@
 // Flow room: spawn and wake (place.hpp), idle (idle_search.hpp). Made at the start and by the
 // controller, read by any thread; whoever rewrites edges publishes a copy. Allocates when made and
 // never later. The rules come from the reference specification, section 3.2 (XNU's sched_clutch.c)
-// and section 8.1, row 6 (profiles).
+// and section 8.1, row 6 (profiles); between more than two kinds from decision 0032.
 // Proof: tests/unit/policy/edge_table_test.cpp.
 #pragma once
 
@@ -67,7 +67,8 @@ struct Edge {
   friend bool operator==(const Edge&, const Edge&) = default;
 };
 
-/// A profile as data: edges by direction between kinds.
+/// A profile as data: edges by direction between kinds. To a kind further away than the next one
+/// they allow the same, for the weight once for each rank.
 struct ProfileRules {
   Edge same;             ///< between clusters of one kind
   Edge slower;           ///< to the next slower kind
@@ -109,7 +110,7 @@ class EdgeTable {
   bool slow_background() const noexcept { return slow_background_; }
 
   /// All others in the order of a visit: natives, then foreign kinds; in each the same die first,
-  /// then by number.
+  /// then the nearest kind, the faster of two that are as near, then by number.
   std::span<const Candidate> candidates(ClusterIndex cluster) const noexcept {
     return {row(cluster), clusters_.size() - 1};
   }

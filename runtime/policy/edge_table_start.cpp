@@ -13,8 +13,6 @@ namespace paceline::core::policy {
 
 namespace {
 
-constexpr Edge kShut{0, kNoClass, kNoClass};
-
 // Reference 4.4, read as microseconds by 3.2. Clusters of one die share its last-level cache or
 // are next to it; the view knows nothing finer.
 constexpr std::uint16_t kSameDie = 10;
@@ -60,13 +58,17 @@ void require_sound(const MachineView& machine) {
   if (next != cores) refuse("the last cores belong to no cluster");
 }
 
-/// What the rules say of the way between two kinds, one rank at a time: work goes on to kinds
-/// further away by being stolen from the ones between.
+unsigned ranks_between(unsigned a, unsigned b) noexcept { return a < b ? b - a : a - b; }
+
+/// What the rules say of the way between two kinds: as open as to the next one, and that price for
+/// each rank. Were it open to the next kind only, work would wait beside idle cores that lie two
+/// ranks away: who runs between them has no more than it can do, so nothing is taken from there
+/// (decision 0032).
 Edge edge_between(const ProfileRules& rules, unsigned from, unsigned to) noexcept {
   if (from == to) return rules.same;
-  if (to == from + 1) return rules.slower;
-  if (from == to + 1) return rules.faster;
-  return kShut;
+  Edge edge = from < to ? rules.slower : rules.faster;
+  edge.weight = static_cast<std::uint16_t>(edge.weight * ranks_between(from, to));
+  return edge;
 }
 
 }  // namespace
@@ -77,8 +79,7 @@ EdgeTable::EdgeTable(const MachineView& machine, Profile profile, Distance dista
   slow_background_ = rules.slow_background;
   const std::size_t count = machine.clusters.size();
 
-  // Ranks of a view may have holes (a kind that the process may not use); edges go from one kind
-  // to the next that is there.
+  // Ranks of a view may have holes (a kind that the process may not use), which cost nothing.
   std::vector<std::uint16_t> ranks;
   for (const ClusterView& cluster : machine.clusters) ranks.push_back(cluster.rank);
   std::sort(ranks.begin(), ranks.end());
@@ -115,6 +116,10 @@ EdgeTable::EdgeTable(const MachineView& machine, Profile profile, Distance dista
       const bool a_near = same_die(machine.clusters[from], machine.clusters[a.cluster]);
       const bool b_near = same_die(machine.clusters[from], machine.clusters[b.cluster]);
       if (a_near != b_near) return a_near;
+      const unsigned a_way = ranks_between(clusters_[from].rank, a.rank);
+      const unsigned b_way = ranks_between(clusters_[from].rank, b.rank);
+      if (a_way != b_way) return a_way < b_way;
+      if (a.rank != b.rank) return a.rank < b.rank;
       return a.cluster < b.cluster;
     });
   }

@@ -37,13 +37,16 @@ struct Plight {
   bool is_for(const Seat& helper) const noexcept {
     return ready == 0 || (helper.takes.load(std::memory_order_relaxed) >> rank_shift & ready) != 0;
   }
-  bool is_of_its_kind(const Seat& helper) const noexcept {
-    return helper.rank.load(std::memory_order_relaxed) * 8u == rank_shift;
+  bool is_of_its_kind(const Seat& helper) const noexcept { return ranks_to(helper) == 0; }
+  unsigned ranks_to(const Seat& helper) const noexcept {
+    const unsigned its = helper.rank.load(std::memory_order_relaxed);
+    return its < rank_shift / 8 ? rank_shift / 8 - its : its - rank_shift / 8;
   }
 };
 
-/// The nearest sleeper from `origin` on that may help, those on the right kind of core first, and
-/// before one that is bound to `own_cpu` any other. Null: there is none.
+/// The nearest sleeper from `origin` on that may help, those on the right kind of core first, then
+/// those on the kind next to it, and before one that is bound to `own_cpu` any other. Null: there
+/// is none.
 Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu, Helpers whom) noexcept {
   // A late wake may find a hub without workers, or one that serves another runtime by now.
   const unsigned words = (hub.workers.load(std::memory_order_relaxed) + 63) / 64;
@@ -68,7 +71,7 @@ Seat* nearest_sleeper(Hub& hub, unsigned origin, int own_cpu, Helpers whom) noex
         here = seat;
       } else if (plight.is_native(*seat)) {
         return seat;
-      } else if (abroad == nullptr) {
+      } else if (abroad == nullptr || plight.ranks_to(*seat) < plight.ranks_to(*abroad)) {
         abroad = seat;
       }
     }

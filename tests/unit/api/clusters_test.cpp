@@ -4,8 +4,10 @@
 // and the controller looks while there is work and never else. All on virtual workers.
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -72,10 +74,14 @@ class Quiet {
 class Rally {
  public:
   explicit Rally(unsigned size) : size_(size) {}
-  /// The task's worker.
+  /// The task's worker. Throws when one of them has still not begun after a minute.
   std::size_t meet() {
     ++here_;
-    while (here_ < size_) std::this_thread::yield();
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (here_ < size_) {
+      if (std::chrono::steady_clock::now() > limit) throw std::logic_error("one has not begun");
+      std::this_thread::yield();
+    }
     return this_task::worker();
   }
 
@@ -149,6 +155,68 @@ TEST_CASE("children that one worker makes ready are taken by workers of both kin
       if (workers.size() != 3) throw std::logic_error("two ran on one worker");
     }).join();
   CHECK(rt.stats().total.relieved > 0);
+}
+
+TEST_CASE("as many long tasks as cores reach every worker, on three and on four kinds, too") {
+  struct Case {
+    profile chosen;
+    qos q;
+  };
+  // The last one prefers the slowest kind, and goes up from there. With `efficiency` nothing goes
+  // up: what a worker of the slowest kind was sent too much waits for it.
+  for (const auto [chosen, q] :
+       {Case{profile::performance, qos::standard}, Case{profile::balanced, qos::user_interactive},
+        Case{profile::balanced, qos::standard}}) {
+    for (const char* const text :
+         {"1P+1M+1E", "4P+2M+2E", "2E+2M+2P", "2P@1024+4P@700+2E@400+2E@300"}) {
+      INFO(text << ", profile " << static_cast<int>(chosen));
+      runtime_options options = on(text, chosen);
+      options.preemption = preemption_mode::off;
+      runtime rt(options);
+      const auto count = static_cast<unsigned>(rt.workers());
+      const spawn_options how{.qos = q};
+      {
+        Rally rally(count);
+        std::vector<join_handle<std::size_t>> tasks;
+        for (unsigned i = 0; i < count; ++i)
+          tasks.push_back(rt.spawn(how, [&] { return rally.meet(); }));
+        CHECK(workers_of(tasks).size() == count);
+      }
+      // Children begin where their parent runs: all the others have to come for them.
+      Rally rally(count);
+      const auto parent = [&]() -> task<std::size_t> {
+        std::vector<join_handle<std::size_t>> tasks;
+        for (unsigned i = 0; i < count; ++i)
+          tasks.push_back(spawn(how, [&] { return rally.meet(); }));
+        std::set<std::size_t> workers;
+        for (auto& task : tasks) workers.insert(co_await std::move(task));
+        co_return workers.size();
+      };
+      CHECK(rt.spawn(how, parent).join() == count);
+    }
+  }
+}
+
+TEST_CASE("utility work goes up to every faster kind, background work to none") {
+  const topology machine = topology::synthetic("1P+1M+1E");
+  for (const profile chosen : {profile::performance, profile::balanced}) {
+    runtime_options options = on("1P+1M+1E", chosen);
+    options.preemption = preemption_mode::off;  // nor does a controller change what is preferred
+    runtime rt(options);
+    Rally rally(3);
+    std::vector<join_handle<std::size_t>> tasks;
+    for (int i = 0; i < 3; ++i)
+      tasks.push_back(rt.spawn({.qos = qos::utility}, [&] { return rally.meet(); }));
+    CHECK(workers_of(tasks).size() == 3);
+    std::vector<join_handle<unsigned>> upkeep;
+    for (int i = 0; i < 200; ++i) {
+      upkeep.push_back(rt.spawn({.qos = qos::background}, [&]() -> task<unsigned> {
+        co_await yield();
+        co_return kind_here(machine);
+      }));
+    }
+    for (auto& task : upkeep) CHECK(task.join() == 2);
+  }
 }
 
 TEST_CASE("utility work uses fast cores when the slow ones have no room, but not with efficiency") {

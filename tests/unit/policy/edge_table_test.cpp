@@ -85,19 +85,39 @@ TEST_CASE("statement 50: candidates of the same die are visited first, each grou
   for (const Candidate& c : table.candidates(0)) CHECK(c.native == (table.rank(c.cluster) == 0));
 }
 
-TEST_CASE("with more than two kinds edges go one rank at a time, also where ranks have holes") {
+TEST_CASE(
+    "every slower kind is open for 64 us a rank, every faster one where the profile says so") {
   Machine machine;
-  machine.add(0, 2).add(2, 4).add(5, 2);
+  machine.add(0, 2).add(2, 4).add(5, 2);  // ranks may have holes: these are three kinds
+  const auto up = [](std::uint16_t weight) {
+    return Edge{weight, classes_up_from(qos::utility), classes_up_from(qos::utility)};
+  };
+  for (const Profile profile :
+       {Profile::xnu, Profile::efficiency, Profile::balanced, Profile::performance}) {
+    const EdgeTable table(machine.view(), profile);
+    const bool opens = profile == Profile::balanced || profile == Profile::performance;
+    INFO(to_string(profile));
+    CHECK(table.kinds() == 3);
+    CHECK(table.rank(1) == 1);
+    CHECK(table.rank(2) == 2);
+    CHECK(table.edge(0, 1) == kDown);
+    CHECK(table.edge(1, 2) == kDown);
+    CHECK(table.edge(0, 2) == Edge{128, kAllClasses, kAllClasses});
+    CHECK(table.edge(2, 1) == (opens ? up(64) : kClosed));
+    CHECK(table.edge(1, 0) == (opens ? up(64) : kClosed));
+    CHECK(table.edge(2, 0) == (opens ? up(128) : kClosed));
+  }
+}
+
+TEST_CASE(
+    "of foreign kinds on a die the nearest is visited first, the faster of two that are as near") {
+  Machine machine;  // slow ones first, as many chips number them
+  machine.add(3, 2).add(2, 2).add(1, 2).add(0, 2).add(1, 2, 1);
   const EdgeTable table(machine.view(), Profile::balanced);
-  CHECK(table.kinds() == 3);
-  CHECK(table.rank(1) == 1);
-  CHECK(table.rank(2) == 2);
-  CHECK(table.edge(0, 1) == kDown);
-  CHECK(table.edge(1, 2) == kDown);
-  CHECK(table.edge(0, 2) == kClosed);
-  CHECK(table.edge(2, 0) == kClosed);
-  CHECK(table.edge(2, 1).migrate == classes_up_from(qos::utility));
-  CHECK(table.edge(1, 0).migrate == classes_up_from(qos::utility));
+  CHECK(order_of(table, 3) == std::vector<unsigned>{2, 1, 0, 4});
+  CHECK(order_of(table, 2) == std::vector<unsigned>{4, 3, 1, 0});
+  CHECK(order_of(table, 1) == std::vector<unsigned>{2, 0, 3, 4});
+  CHECK(order_of(table, 0) == std::vector<unsigned>{1, 2, 3, 4});
 }
 
 TEST_CASE("kinds beyond the eighth count as the eighth") {
@@ -110,6 +130,7 @@ TEST_CASE("kinds beyond the eighth count as the eighth") {
   CHECK(table.rank(11) == 7);
   CHECK(table.edge(7, 11) == kFree);
   CHECK(table.edge(6, 11) == kDown);
+  CHECK(table.edge(0, 11).weight == 7 * 64);
 }
 
 TEST_CASE("the controller rewrites an edge in one direction only") {

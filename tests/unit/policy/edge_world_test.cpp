@@ -59,6 +59,29 @@ TEST_CASE("statement 45: without stirring progress differs as the cores do") {
   CHECK_THAT(spread_after_100_quanta(machine_of({4}, {2}), 6, false), WithinAbs(2.5, 1e-9));
 }
 
+TEST_CASE("as many hogs as cores leave no core idle on three and on four kinds, in any profile") {
+  for (const Profile profile :
+       {Profile::xnu, Profile::efficiency, Profile::balanced, Profile::performance}) {
+    for (const std::vector<std::uint16_t>& cores :
+         {std::vector<std::uint16_t>{4, 2, 2}, {1, 1, 1}, {2, 4, 2, 2}, {1, 3, 4}}) {
+      Machine machine;
+      unsigned count = 0;
+      for (std::uint16_t rank = 0; rank < cores.size(); ++rank) {
+        machine.add(rank, cores[rank]);
+        count += cores[rank];
+      }
+      for (const bool stirs : {false, true}) {
+        EdgeWorld world(machine, profile, {1.0, 0.7, 0.4, 0.3}, stirs);
+        for (unsigned i = 0; i < count; ++i) world.spawn({});
+        for (int i = 0; i < 100; ++i) {
+          world.tick();
+          CHECK(world.idle_workers() == 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("stirring rotates over all clusters of the preferred kind") {
   CHECK(spread_after_100_quanta(machine_of({2, 2}, {4}), 8, true) <= 1.05);
   CHECK(spread_after_100_quanta(machine_of({2, 2, 2}, {3, 3}), 12, true) <= 1.05);

@@ -141,12 +141,26 @@ TEST_CASE("background stays off fast clusters while a slow one takes work, whate
 TEST_CASE("background takes any slow cluster, also without an edge, before a fast one") {
   Machine machine;
   machine.add(0, 4).add(1, 4).add(2, 4).add(3, 4);
-  const EdgeTable table(machine.view(), Profile::balanced);
   Loads loads(machine);
-  loads[1].recommended = loads[2].recommended = false;
+  loads[2].recommended = loads[3].recommended = false;
+  // Upwards nothing is open to background in any profile.
+  for (const Profile profile : {Profile::efficiency, Profile::balanced, Profile::performance}) {
+    const EdgeTable table(machine.view(), profile);
+    CHECK(place_on(table, loads, {.q = qos::background, .preferred = 3}) ==
+          PlaceVerdict{1, PlaceReason::instead_any, false});
+  }
+  const EdgeTable table(machine.view(), Profile::balanced);
+  CHECK(place_on(table, loads, {.q = qos::utility, .preferred = 3}) ==
+        PlaceVerdict{1, PlaceReason::idle, false});
+  loads[1].recommended = false;
+  CHECK(place_on(table, loads, {.q = qos::utility, .preferred = 3}) ==
+        PlaceVerdict{0, PlaceReason::idle, false});
+  // Downwards it goes beyond the next kind, which takes no work.
+  loads[1].recommended = loads[3].recommended = true;
+  loads.wait(1, 1000);
+  CHECK(place_on(table, loads, {.q = qos::standard, .preferred = 1}).where == 0);
   CHECK(place_on(table, loads, {.q = qos::background, .preferred = 1}) ==
-        PlaceVerdict{3, PlaceReason::instead_any, false});
-  CHECK(place_on(table, loads, {.q = qos::utility, .preferred = 1}).where == 0);
+        PlaceVerdict{3, PlaceReason::idle, false});
 }
 
 TEST_CASE("background that must share a resource by turns still keeps off fast clusters") {

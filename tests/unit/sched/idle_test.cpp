@@ -3,6 +3,8 @@
 // thread: seats are put to sleep by the park protocol's own halves. Real sleepers: park_test.cpp.
 #include "sched/idle.hpp"
 
+#include <array>
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -250,6 +252,28 @@ TEST_CASE("one of the same kind is called for what another kind may take only in
   REQUIRE(house.wake_up(1) == Seat::kAsleep);
   house.seat(1).rank = 0;
   house.seat(1).takes = Seat::kEverything;
+}
+
+TEST_CASE("where nobody of the right kind sleeps one of the next kind is called") {
+  House house(4);
+  Seat& busy = house.seat(0);
+  busy.rank = 2;
+  Slot* waits = busy.collections[3].allocate_shared(Role::shared);
+  REQUIRE(waits != nullptr);
+  notify(*waits);
+  const std::array<std::uint8_t, 4> ranks{2, 0, 1, 3};
+  for (unsigned i = 1; i < 4; ++i) {
+    house.seat(i).native = 0;
+    house.seat(i).rank = ranks[i];
+    house.sleep(i);
+  }
+  // Both neighbours are as near; which is nearer by number decides.
+  for (const unsigned next : {2u, 3u, 1u}) {
+    REQUIRE(call_helper(house.hub(), 0));
+    REQUIRE(house.wake_up(next) == Seat::kCalled);
+    end_search(house.hub());
+  }
+  TaskCollection::release(*waits, false);
 }
 
 TEST_CASE("what was sent and not yet seen counts as waiting") {
