@@ -14,12 +14,12 @@ ClassVerdict ClassTurns::go_on(BucketMask arrived, Nanos now, const Heads& heads
   const Nanos length = quantum();
   const Nanos lasted = elapsed(began_, now);
   const bool over = lasted >= length;
-  // Whole quanta that passed without a question, because nobody else had work, decided nothing.
+  // A question that comes late ends no later quantum later (decision 0033), and whole quanta that
+  // passed without one, because nobody else had work, decided nothing.
   if (over) began_ = clamped_sum(began_, lasted / length * length);
   const bool was_asked = over && turn_end_ != kForever;
   if (!was_asked && (arrived & more_important(turn_)) == 0) return stays;
   const ClassVerdict verdict = level_.select(now, turn_, PickMode::peek, heads);
-  if (was_asked) began_ = now;  // a quantum that ended late ends here
   if (verdict.bucket == turn_) return verdict;
   const ClassVerdict next = level_.select(now, turn_, PickMode::take_or_keep, heads);
   level_.drain(next.bucket, now);

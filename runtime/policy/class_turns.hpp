@@ -37,8 +37,8 @@ class ClassTurns {
 
   /// Whose turn it is; kNoBucket if nobody's.
   unsigned turn() const noexcept { return turn_; }
-  /// When it is asked again, if nothing comes in between; kForever if it is alone.
-  Nanos turn_end() const noexcept { return turn_end_; }
+  /// When it is asked again, if nothing comes in between; kForever if it is alone, or nobody's.
+  Nanos turn_end() const noexcept { return turn_ == kNoBucket ? kForever : turn_end_; }
   const ClassLevel& level() const noexcept { return level_; }
 
  private:

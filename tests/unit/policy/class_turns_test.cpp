@@ -3,9 +3,11 @@
 // are alone, and the published shares at any length of polls.
 #include "policy/class_turns.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "base/rng.hpp"
 #include "support/catch.hpp"
 
 using namespace paceline::core;
@@ -59,6 +61,40 @@ TEST_CASE("statement 21: polls of any length give the published first runs and s
       CHECK(first == mix.first * kMs);
       CHECK(used == 20 * kClassRows[mix.lower].quantum);
     }
+  }
+}
+
+TEST_CASE("a question that comes late leaves the ends of later quanta where they were") {
+  ClassTurns turns(class_table());
+  const BucketMask two = mask({kFg, kBg});
+  turns.pick(two, 0);
+  for (int quantum = 1; quantum <= 20; ++quantum) {
+    CHECK(turns.turn_end() == quantum * 10 * kMs);
+    CHECK(turns.pick(two, quantum * 10 * kMs + 3 * kMs).bucket == kFg);
+  }
+  // Whole quanta late: the next end is one of the same row.
+  turns.pick(two, 235 * kMs);
+  CHECK(turns.turn_end() == 240 * kMs);
+}
+
+TEST_CASE(
+    "statement 22: polls of any length lengthen the longest wait by their own, not by their sum") {
+  for (const Nanos most : {10 * kUs, 500 * kUs, 2 * kMs, 5 * kMs}) {
+    Nanos longest = 0;
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+      Rng rng(seed);
+      ClassTurns turns(class_table());
+      Nanos waits_since = 0;
+      for (Nanos now = 0; now < 2 * kSecond;) {
+        const bool lower = turns.pick(mask({kFg, kBg}), now).bucket == kBg;
+        if (lower) longest = std::max(longest, now - waits_since);
+        now += 1 + static_cast<Nanos>(rng.below(static_cast<std::uint64_t>(most)));
+        if (lower) waits_since = now;
+      }
+    }
+    INFO("the longest wait is " << longest / kUs << " us with polls of up to " << most / kUs);
+    // The end of a quantum that falls within the head start is 2 ms before that of the head start.
+    CHECK(longest <= (most <= 2 * kMs ? 270 : 280) * kMs + most);
   }
 }
 
