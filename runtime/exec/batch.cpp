@@ -30,6 +30,7 @@ unsigned ExecutorRuntime::choose_class(Word ready, Nanos now) noexcept {
   const auto buckets = static_cast<policy::BucketMask>(ready);
   const policy::BucketMask seen = fixed_watch_.seen(buckets, now);
   const unsigned answer = class_turns_.pick(seen, now).bucket;
+  note_turn_end(class_turns_.turn_end());
   chosen_among_ = ready;
   settled_ = kUnsettled;
   // One class alone stays chosen without a look at the clock until another one is ready.

@@ -398,6 +398,10 @@ class ExecutorRuntime {
     if (class_index == port_.run_class.load(std::memory_order_relaxed)) return;
     port_.run_class.store(class_index, std::memory_order_relaxed);
   }
+  void note_turn_end(Nanos end) noexcept {
+    if (end == port_.turn_end.load(std::memory_order_relaxed)) return;
+    port_.turn_end.store(end, std::memory_order_relaxed);
+  }
 
   Port& port_;
   Worker* worker_;

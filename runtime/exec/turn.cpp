@@ -71,11 +71,14 @@ bool ExecutorRuntime::should_give_way(unsigned own, bool slice_is_over, Nanos no
     const policy::BucketMask seen = fixed_watch_.seen(with_own, now);
     const unsigned current = fixed_watch_.seen_class(own, now);
     const unsigned answer = class_turns_.pick(seen, now).bucket;
+    note_turn_end(class_turns_.turn_end());
     if (answer != current) {
       const std::uint64_t poll = port_.polls.load(std::memory_order_relaxed);
       foreseen_ = {all | bit(own), poll, answer, now};
       return true;
     }
+  } else {
+    note_turn_end(kForever);
   }
   if (!slice_is_over) return false;
   bool tasks_wait = (ready & bit(own)) != 0;

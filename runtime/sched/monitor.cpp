@@ -211,6 +211,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   const bool pressed =
       seat.is_asked() && something_urgent(seat, seat.run_class.load(std::memory_order_relaxed));
   if (!pressed && !seen.asked) seen.asked_at = seen.weighed_at = 0;  // it did not wait for long
+  if (!fresh || now - seen.since > slice_ / 4) look_at_turn(seat, now, next);
   if (now < over && !pressed) {
     if (!fresh || now - seen.since > slice_ / 4) next = std::min(next, over);
     return;
@@ -245,6 +246,18 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
                     next);
   }
   if (seen.asked_at != 0 && handoff_after_ != kForever) consider_handoff(worker, seen, now, next);
+}
+
+/// A poll that does not ask by itself: at the end of its class's turn somebody else's may have
+/// come, whatever is left of the slice.
+void Monitor::look_at_turn(Seat& seat, Nanos now, Nanos& next) const noexcept {
+  const Nanos end = seat.turn_end.load(std::memory_order_relaxed);
+  if (now < end) {
+    next = std::min(next, end);
+  } else if (!seat.is_asked()) {
+    seat.ask(Ask::urgent);
+    next = std::min(next, now + slice_ / 4);  // to see the turn that begins
+  }
 }
 
 /// Has the worker begun another poll since the last look, or answered?

@@ -106,6 +106,7 @@ class Monitor {
   bool look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept;
   bool look_at_stuck(Refuge& refuge, Nanos now, Nanos& next) noexcept;
   void look_at(unsigned index, Nanos now, Nanos& next) noexcept;
+  void look_at_turn(Seat& seat, Nanos now, Nanos& next) const noexcept;
   bool has_moved(const Seat& seat, Seen& seen, Nanos now) noexcept;
   void consider_handoff(Worker& worker, Seen& seen, Nanos now, Nanos& next) noexcept;
   void press(Seat& seat, Seen& seen, Nanos now, Nanos& next) noexcept;

@@ -51,6 +51,7 @@ Seat* fresh_seat(unsigned index) {
   seat->answers.store(0, std::memory_order_relaxed);
   seat->request.store(0, std::memory_order_relaxed);
   seat->run_class.store(0, std::memory_order_relaxed);
+  seat->turn_end.store(kForever, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->taken.store(0, std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "base/mutex.hpp"
 #include "base/probe.hpp"
 #include "base/sizes.hpp"
+#include "base/time.hpp"
 #include "task/slot.hpp"
 #include "task/waker_page.hpp"
 
@@ -281,6 +282,9 @@ struct Port {
   // The class that runs here, roughly: written by the worker when it changes, relaxed. kOverdue: by
   // the monitor, when the poll has lasted for a slice and nothing waited; then any wake asks.
   alignas(kCacheLinePair) Atomic<std::uint32_t> run_class{0};
+  // When the turn of that class ends, because others wait; kForever: none do. Written by the worker
+  // when it changes, relaxed: advice for whoever asks it to give way.
+  Atomic<Nanos> turn_end{kForever};
   // The request word: 0, or which poll should give way (its number) and why (Ask). Written by
   // anybody: it carries no data, and a request for a poll that is over is ignored. Lowered
   // by the worker.

@@ -33,6 +33,19 @@ paceline::task<> yields(Stage& stage, Nanos each, Nanos& had, const bool& stop) 
   }
 }
 
+/// Computes until `until` and is asked to give way at the ends of turns that its worker tells of.
+paceline::task<> computes(Stage& stage, Nanos until, Nanos& longest_wait) {
+  const auto& turn_end = stage.desk.home().port.turn_end;
+  while (stage.desk.now() < until) {
+    stage.desk.pass(100 * kMicrosecond);
+    const Nanos before = stage.desk.now();
+    if (before >= turn_end.load(std::memory_order_relaxed)) stage.desk.ask(Ask::urgent);
+    paceline::preempt_point();
+    longest_wait = std::max(longest_wait, stage.desk.now() - before);
+  }
+  co_return;
+}
+
 }  // namespace
 
 TEST_CASE("equal hogs get equal shares of their core") {
@@ -102,4 +115,25 @@ TEST_CASE("a short task that becomes ready among hogs waits for no more than the
   }
   stop = true;
   stage.desk.run_dry();
+}
+
+TEST_CASE("a worker tells when its class's turn ends, and being asked then is enough for turns") {
+  Stage stage;
+  Nanos upper_waits = 0;
+  Nanos lower_waits = 0;
+  const Nanos until = stage.desk.now() + 2 * kSecond;
+  stage.desk.spawn(computes(stage, until, upper_waits), 1);
+  stage.desk.spawn(computes(stage, until, lower_waits), 5);
+  stage.desk.run_dry();
+  REQUIRE(upper_waits == 2 * kMillisecond);
+  REQUIRE(lower_waits == 270 * kMillisecond);
+}
+
+TEST_CASE("a class that is alone has no turn that ends") {
+  Stage stage;
+  Nanos waits = 0;
+  stage.desk.spawn(computes(stage, stage.desk.now() + kSecond, waits), 3);
+  stage.desk.run_dry();
+  REQUIRE(waits == 0);
+  REQUIRE(stage.desk.home().port.turn_end.load(std::memory_order_relaxed) == kForever);
 }
