@@ -2,7 +2,7 @@
 // Names of tasks, readable by a dump while the task runs and ends.
 // Flow rooms: spawn (make), end (retire), dump (read). Any thread.
 // A name must never be freed while a dump may read it.
-// Proof: tests/unit/api/dump_test.cpp, tests/stress/dump_stress.cpp.
+// Proof: tests/unit/api/dump_test.cpp, tests/unit/exec/names_test.cpp.
 #pragma once
 
 #include <cstddef>

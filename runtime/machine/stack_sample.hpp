@@ -2,7 +2,7 @@
 // The stack of another thread of this process while it runs or is blocked.
 // Flow room: stall. Called by a monitor; never by the thread that is looked at.
 // Without a living StackSampling no signal is ever sent; with one, only to threads that compute.
-// Proof: tests/unit/machine/stack_sample_test.cpp.
+// Proof: tests/unit/machine/unwind_test.cpp.
 #pragma once
 
 #include <optional>

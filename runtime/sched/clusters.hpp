@@ -2,7 +2,7 @@
 // Clusters: the groups of like cores that a runtime's workers sit on, as the Edge policy sees them.
 // Flow rooms: spawn (place), run (raid, park), preempt (the controller's steps, by steering.cpp).
 // It must never cost anything where there is one cluster: several() is false, nobody asks more.
-// Proof: tests/unit/sched/clusters_test.cpp, tests/unit/api/clusters_test.cpp.
+// Proof: tests/unit/api/clusters_test.cpp.
 #pragma once
 
 #include <array>

@@ -147,6 +147,46 @@ TEST_CASE("a task that never reaches a safepoint loses its core, and ends by its
   }
 }
 
+TEST_CASE("statement 9: a task that never suspends stops no timer and no wake on its worker") {
+  runtime rt(handing(1));
+  std::atomic<int> left{2};
+  std::atomic<bool> begun{false};
+  auto hog = rt.spawn({}, [&] {
+    begun = true;
+    while (left != 0) {  // no safepoint: only the watchdog can take its worker
+    }
+  });
+  while (!begun) std::this_thread::yield();
+  auto sleeps = [&]() -> task<> {
+    for (int i = 0; i < 5; ++i) co_await sleep_for(1ms);
+    --left;
+  };
+  // As from a device: woken by a thread that is no worker.
+  auto waits = [&]() -> task<> {
+    for (int i = 0; i < 5; ++i) {
+      std::atomic<bool> done{false};
+      std::thread device;
+      const auto is_done = [&]() noexcept { return done.load(std::memory_order_relaxed); };
+      const auto start = [&](waker self) {
+        device = std::thread([&done, self] {
+          done.store(true, std::memory_order_relaxed);
+          self.wake();
+        });
+      };
+      co_await suspend_until(is_done, start);
+      device.join();
+    }
+    --left;
+  };
+  auto timed = rt.spawn(sleeps());
+  auto woken = rt.spawn(waits());
+  timed.join();
+  woken.join();
+  hog.join();
+  CHECK(rt.stats().handoffs >= 1);
+  CHECK(rt.stats().live == 0);
+}
+
 namespace {
 
 /// Spawns tasks of a few microseconds, as many as others take, while `goes_on()`. Then `at_end()`:

@@ -4,6 +4,7 @@
 // waits. Hogs end when what they would starve has run.
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -57,6 +58,34 @@ TEST_CASE("a timer fires although a hog has every worker") {
     for (auto& hog : hogs) hog.join();
     CHECK(rt.stats().total.demotions_safepoint >= 1);
   }
+}
+
+TEST_CASE(
+    "statement 10: a demoted task gets its worker again and again while new tasks keep coming") {
+  runtime rt(preempting(1));
+  std::atomic<int> came{0};
+  std::atomic<bool> enough{false};
+  // How often it went on after others had run.
+  auto hog = rt.spawn({}, [&] {
+    int seen = came;
+    for (int turns = 0; turns < 20;) {
+      preempt_point();
+      if (came == seen) continue;
+      seen = came;
+      ++turns;
+    }
+    enough = true;
+  });
+  // Something is ready at any time: each task spawns the next one before it ends.
+  std::function<void()> stream = [&] {
+    ++came;
+    if (!enough) spawn({}, stream).detach();
+  };
+  rt.spawn({}, stream).detach();
+  hog.join();
+  rt.wait_idle();
+  CHECK(came >= 20);
+  CHECK(rt.stats().total.demotions_safepoint >= 20);
 }
 
 TEST_CASE("a hog that nobody waits for is never preempted") {

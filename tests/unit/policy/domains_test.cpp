@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/domain_checks.hpp"
 #include "support/policy_machine.hpp"
 
 using namespace paceline::core::policy;
@@ -50,43 +51,6 @@ std::vector<Named> machines() {
   return all;
 }
 
-std::set<std::uint32_t> as_set(std::span<const std::uint32_t> cores) {
-  return {cores.begin(), cores.end()};
-}
-
-void check_groups(const Domains& domains, const Domain& domain) {
-  std::set<std::uint32_t> covered;
-  for (const DomainGroup& group : domains.groups(domain)) {
-    std::uint64_t capacity = 0;
-    for (const std::uint32_t core : domains.members(group.first, group.count)) {
-      CHECK(covered.insert(core).second);  // in one group only
-      capacity += domains.place(core).capacity;
-    }
-    CHECK(group.capacity == capacity);
-  }
-  CHECK(covered == as_set(domains.span_of(domain)));
-}
-
-void check_chain(const Domains& domains, std::uint32_t core) {
-  std::set<std::uint32_t> inner{core};
-  int level = -1;
-  for (std::uint32_t d = domains.place(core).innermost; d != kNoDomain; d = domains.at(d).parent) {
-    const Domain& domain = domains.at(d);
-    const std::set<std::uint32_t> span = as_set(domains.span_of(domain));
-    CHECK(std::includes(span.begin(), span.end(), inner.begin(), inner.end()));
-    CHECK(span.size() > inner.size());  // or it would have been folded
-    CHECK(static_cast<int>(domain.level) > level);
-    const DomainGroup& local = domains.groups(domain)[domains.local_group(domain, core)];
-    CHECK(as_set(domains.members(local.first, local.count)) == inner);
-    for (const std::uint32_t other : span) {
-      if (other != core) CHECK(domains.level_between(core, other) <= domain.level);
-    }
-    inner = span;
-    level = static_cast<int>(domain.level);
-  }
-  CHECK(inner.size() == domains.cores());
-}
-
 std::vector<DomainLevel> chain_of(const Domains& domains, std::uint32_t core) {
   std::vector<DomainLevel> levels;
   for (std::uint32_t d = domains.place(core).innermost; d != kNoDomain; d = domains.at(d).parent) {
@@ -103,11 +67,7 @@ TEST_CASE("statement 51: spans nest, groups partition, the local group is first,
     const PolicyMachine fixture(machine.clusters);
     const Domains domains(fixture.view());
     REQUIRE(domains.cores() == fixture.cores());
-    for (const Domain& domain : domains.all()) {
-      CHECK(domain.group_count >= 2);
-      check_groups(domains, domain);
-    }
-    for (std::uint32_t core = 0; core < domains.cores(); ++core) check_chain(domains, core);
+    paceline_test::check_domains(domains);
   }
 }
 
