@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -214,6 +215,16 @@ std::string read_file(const std::string& path) {
         fmt::format("topology::from_xml: cannot read '{}'; give a file made by `lstopo FILE.xml`",
                     path));
   };
+  // Opening a pipe waits for somebody to write, reading a device for ever. What is not there, and a
+  // folder, fails by itself below.
+  std::error_code unknown;
+  const auto status = std::filesystem::status(path, unknown);
+  if (std::filesystem::is_other(status)) {
+    throw std::invalid_argument(fmt::format(
+        "topology::from_xml: '{}' is no regular file but a pipe, socket or device; give "
+        "a file made by `lstopo FILE.xml`",
+        path));
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) refuse(errno != 0 ? errno : ENOENT);
   std::string text;

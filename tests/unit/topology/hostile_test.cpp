@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/rng.hpp"
@@ -85,6 +86,24 @@ TEST_CASE("a file that cannot be read is a system error that names it") {
       CHECK(error.code().value() != 0);
     }
   }
+}
+
+TEST_CASE("a pipe and a device are refused, and nobody waits for what they might write") {
+  const File file("");
+  const std::string pipe = file.path() + ".xml";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::string& path : {pipe, std::string("/dev/zero")}) {
+    try {
+      topology::from_xml(path);
+      FAIL_CHECK("accepted");
+    } catch (const std::invalid_argument& error) {
+      const std::string what = error.what();
+      CHECK(what.find("'" + path + "' is no regular file") != std::string::npos);
+      CHECK(what.find("lstopo") != std::string::npos);
+    }
+  }
+  CHECK_THROWS_AS(topology::from_file_or_text(pipe), std::invalid_argument);
+  ::unlink(pipe.c_str());
 }
 
 TEST_CASE("empty files and files of another sort are refused") {
