@@ -13,12 +13,13 @@ namespace {
 // 3.3, item 3: longer gaps count as this one.
 constexpr Nanos kLongestGap = (Nanos{1} << 32) - 1;
 
-// So many runnable tasks per worker, and slices so long, are as good as any more: with them the
+// [P] So many runnable tasks per worker, and slices so long, are as good as any more: with them the
 // products below fit 64 bits.
 constexpr std::uint64_t kMostPerWorker = (1u << 23) - 1;
 constexpr std::uint64_t kLongestSliceUs = (std::uint64_t{1} << 31) - 1;
 
-constexpr std::uint64_t kMostWeight = static_cast<std::uint64_t>(kLongestGap + kLatencyMemory);
+constexpr std::uint64_t kMostWeight =
+    static_cast<std::uint64_t>(kLongestGap + latency_memory(kMostTimeScale));
 static_assert((kMostPerWorker << 8) <= ~std::uint64_t{0} / kMostWeight, "depths do not wrap");
 static_assert(kLongestSliceUs <= ~std::uint64_t{0} / kMostWeight, "slices do not wrap");
 
@@ -28,9 +29,11 @@ std::uint64_t gap(Nanos then, Nanos now) noexcept {
   return std::min(since, static_cast<std::uint64_t>(kLongestGap));
 }
 
-std::uint32_t blend(std::uint64_t old, std::uint64_t fresh, std::uint64_t gap) noexcept {
-  constexpr auto kMemory = static_cast<std::uint64_t>(kLatencyMemory);
-  return static_cast<std::uint32_t>((old * kMemory + fresh * gap) / (gap + kMemory));
+std::uint32_t blend(std::uint64_t old, std::uint64_t fresh, std::uint64_t gap,
+                    Nanos memory) noexcept {
+  const auto kept =
+      static_cast<std::uint64_t>(std::clamp<Nanos>(memory, 1, latency_memory(kMostTimeScale)));
+  return static_cast<std::uint32_t>((old * kept + fresh * gap) / (gap + kept));
 }
 
 }  // namespace
@@ -44,8 +47,8 @@ std::string_view to_string(SharedUse use) noexcept {
   return "invalid";
 }
 
-ClassLoad with_depth(ClassLoad load, std::uint32_t depth, std::uint32_t workers,
-                     Nanos now) noexcept {
+ClassLoad with_depth(ClassLoad load, std::uint32_t depth, std::uint32_t workers, Nanos now,
+                     Nanos memory) noexcept {
   load.depth = depth;
   if (workers == 0 || now < load.updated) return load;
   const std::uint64_t current = std::min<std::uint64_t>(depth / workers, kMostPerWorker);
@@ -54,16 +57,16 @@ ClassLoad with_depth(ClassLoad load, std::uint32_t depth, std::uint32_t workers,
   if ((before == 0) != (current == 0)) {
     load.average = static_cast<std::uint32_t>(current << 8);
   } else if (load.average != current << 8) {
-    load.average = blend(load.average, current << 8, gap(load.updated, now));
+    load.average = blend(load.average, current << 8, gap(load.updated, now), memory);
   }
   load.updated = now;
   return load;
 }
 
-ClassLoad with_slice(ClassLoad load, std::uint64_t slice_us, Nanos now) noexcept {
+ClassLoad with_slice(ClassLoad load, std::uint64_t slice_us, Nanos now, Nanos memory) noexcept {
   if (now < load.exec_updated) return load;
   load.exec_us = blend(std::max<std::uint32_t>(load.exec_us, 1),
-                       std::min(slice_us, kLongestSliceUs), gap(load.exec_updated, now));
+                       std::min(slice_us, kLongestSliceUs), gap(load.exec_updated, now), memory);
   load.exec_updated = now;
   return load;
 }

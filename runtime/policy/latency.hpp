@@ -16,6 +16,7 @@
 #include <paceline/qos.hpp>
 
 #include "base/time.hpp"
+#include "policy/class_table.hpp"
 #include "policy/edge_table.hpp"
 
 namespace paceline::core::policy {
@@ -26,6 +27,10 @@ inline constexpr Load kInfiniteLoad = std::numeric_limits<Load>::max();
 
 /// Both averages forget with this weight (3.3, items 3 and 4).
 inline constexpr Nanos kLatencyMemory = 10 * kMillisecond;
+/// The same under a profile's `time_scale` (2.1).
+constexpr Nanos latency_memory(double time_scale) noexcept {
+  return scaled_time(kLatencyMemory, clamp_time_scale(time_scale));
+}
 
 /// One class on one cluster.
 struct ClassLoad {
@@ -72,12 +77,13 @@ constexpr std::uint32_t rounded(std::uint32_t average) noexcept {
 }
 
 /// The class after its depth or the cluster's `workers` changed. Without workers, or when `now`
-/// lies before the last update, the average stays as it was.
+/// lies before the last update, the average stays as it was. `memory`: what latency_memory gives.
 [[nodiscard]] ClassLoad with_depth(ClassLoad load, std::uint32_t depth, std::uint32_t workers,
-                                   Nanos now) noexcept;
+                                   Nanos now, Nanos memory = kLatencyMemory) noexcept;
 
 /// The class after a slice of `slice_us` ended. A stale `now` changes nothing.
-[[nodiscard]] ClassLoad with_slice(ClassLoad load, std::uint64_t slice_us, Nanos now) noexcept;
+[[nodiscard]] ClassLoad with_slice(ClassLoad load, std::uint64_t slice_us, Nanos now,
+                                   Nanos memory = kLatencyMemory) noexcept;
 
 /// What a new task is expected to wait: average depth times average slice; below kInfiniteLoad.
 constexpr Load latency_us(const ClassLoad& load) noexcept {

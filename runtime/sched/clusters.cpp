@@ -31,8 +31,8 @@ bool is_free(const Seat& seat) noexcept {
 
 }  // namespace
 
-void Clusters::arrange(const policy::MachineView& machine, policy::Profile profile, Hub& hub,
-                       std::span<Seat* const> seats) {
+void Clusters::arrange(const policy::MachineView& machine, policy::Profile profile,
+                       double time_scale, Hub& hub, std::span<Seat* const> seats) {
   if (machine.clusters.size() < 2) return;
   policy::EdgeTable table(machine, profile, policy::Distance::added);
   std::vector<Home> homes(machine.clusters.size());
@@ -55,6 +55,7 @@ void Clusters::arrange(const policy::MachineView& machine, policy::Profile profi
   homes_ = std::move(homes);
   of_worker_ = std::move(of_worker);
   hub_ = &hub;
+  memory_ = policy::latency_memory(time_scale);
   table_ = std::move(table);
   for (auto& cluster : preferred_) cluster.store(table_->home(), std::memory_order_relaxed);
   publish();
@@ -160,8 +161,8 @@ void Clusters::refresh(ClusterIndex c) const noexcept {
   const auto depths = policy::depths_of(runnable(home, kCountAtMost));
   for (std::size_t q = 0; q < qos_count; ++q) {
     policy::ClassLoad& load = board.classes[q];
-    load = policy::with_slice(load, slices / present / kMicrosecond, now);
-    load = policy::with_depth(load, depths[q], present, now);
+    load = policy::with_slice(load, slices / present / kMicrosecond, now, memory_);
+    load = policy::with_depth(load, depths[q], present, now, memory_);
     board.latency[q].store(policy::latency_us(load), std::memory_order_relaxed);
   }
   board.looked_at.store(now, std::memory_order_relaxed);

@@ -35,8 +35,8 @@ class Clusters {
  public:
   /// Worker i sits on core i, around if there are more. Throws std::bad_alloc, and
   /// std::invalid_argument for a machine that contradicts itself; then there is one cluster.
-  void arrange(const policy::MachineView& machine, policy::Profile profile, Hub& hub,
-               std::span<Seat* const> seats);
+  void arrange(const policy::MachineView& machine, policy::Profile profile, double time_scale,
+               Hub& hub, std::span<Seat* const> seats);
 
   /// From here on there is one cluster. Before a worker runs.
   void forget() noexcept;
@@ -125,6 +125,7 @@ class Clusters {
   policy::RankMask kinds_preferred_by(Word classes, policy::ClusterIndex but_of) const noexcept;
   std::uint8_t rank_preferred_by(qos q) const noexcept;
 
+  Nanos memory_ = policy::kLatencyMemory;  // of the averages on the boards
   std::optional<policy::EdgeTable> table_;
   std::vector<Home> homes_;
   std::vector<policy::ClusterIndex> of_worker_;

@@ -98,7 +98,7 @@ void RuntimeCore::settle_clusters() {
   cpu_kinds_ = CpuKinds(machine_);
   const MachineData data(machine_);
   try {
-    clusters_.arrange(data.view(), edges_of(options_.profile), *hub_, seats_);
+    clusters_.arrange(data.view(), edges_of(options_.profile), options_.time_scale, *hub_, seats_);
     if (!clusters_.several()) return;
     auto settings = policy::make_profile(name_of(options_.profile), options_.time_scale).profile;
     // Without a monitor nobody would notice that cores which rest are wanted again.

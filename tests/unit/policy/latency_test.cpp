@@ -50,6 +50,31 @@ TEST_CASE("statement 36: the slices of 3.3 give its averages") {
   }
 }
 
+TEST_CASE("time_scale stretches what both averages remember, within its bounds") {
+  for (const double scale : {0.001, 0.1, 1.0, 7.0, 100.0}) {
+    INFO(scale);
+    const Nanos memory = latency_memory(scale);
+    const auto stretched = [&](Nanos ms) { return memory * ms / 10; };
+    // The sequences of 3.3, that much faster or slower.
+    ClassLoad load = with_depth({}, 8, 4, stretched(1), memory);
+    CHECK(load.average == 512);
+    load = with_depth(load, 16, 4, stretched(1) + stretched(10), memory);
+    CHECK(load.average == 768);
+    load = with_slice({}, 100, stretched(10), memory);
+    CHECK(load.exec_us == 50);
+    load = with_slice(load, 100, stretched(20), memory);
+    CHECK(load.exec_us == 75);
+  }
+  CHECK(latency_memory(1) == kLatencyMemory);
+  CHECK(latency_memory(0) == latency_memory(kLeastTimeScale));
+  CHECK(latency_memory(1e9) == latency_memory(kMostTimeScale));
+  // A memory that is none, or longer than any scale makes it, neither divides by nothing nor wraps.
+  const ClassLoad some{0, 0, 8, 512, 100};
+  CHECK(with_slice(some, 200, 0, 0).exec_us == 100);
+  CHECK(with_slice(some, 200, paceline::core::kSecond, -1).exec_us == 199);
+  CHECK(with_slice(some, 200, paceline::core::kSecond, paceline::core::kForever).exec_us == 150);
+}
+
 TEST_CASE("a clock that jumps back changes no average and the next update goes on") {
   ClassLoad load = with_depth({}, 16, 4, 100 * kMillisecond);
   const ClassLoad back = with_depth(load, 8, 4, 50 * kMillisecond);
