@@ -21,8 +21,8 @@ std::uint64_t Controller::load_of_cluster(const ControllerSnapshot& s,
   return sum;
 }
 
-/// Whether the work of the fastest kind would leave the others at half of their capacity. Half and
-/// not 80 %, so that packing does not make them over-utilised at once.
+/// Whether the work of the fastest kind would leave the others at half of their capacity. [P] Half
+/// and not the 80 % of 5.5, so that packing does not make them over-utilised at once.
 bool Controller::can_pack(const ControllerSnapshot& s) const noexcept {
   if (!profile_.packs || slowest_ == 0 || over_) return false;
   for (const qos q : {qos::urgent, qos::user_interactive, qos::user_initiated}) {

@@ -28,7 +28,8 @@ inline constexpr Nanos kMostStep = 125 * kMillisecond;
 /// A preference rests this long before it changes for a better one ("slowly", 8.1 row 4): one tick.
 inline constexpr Nanos kPreferenceRest = 125 * kMillisecond;
 
-/// Steps without a core above 80 % until the machine counts as calm again: one could be a gap.
+/// [P] Steps without a core above 80 % (5.5) until the machine counts as calm again: one could be a
+/// gap.
 inline constexpr unsigned kCalmSteps = 2;
 
 /// "Cannot run there", as Edge writes it for clusters that are not recommended (3.3).

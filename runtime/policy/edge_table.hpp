@@ -24,7 +24,7 @@ namespace paceline::core::policy {
 using ClusterIndex = std::uint16_t;
 inline constexpr ClusterIndex kNoCluster = 0xffff;
 
-/// The biggest machines that are served. A row of 255 candidates is what a placement reads at
+/// [P] The biggest machines that are served. A row of 255 candidates is what a placement reads at
 /// worst.
 inline constexpr std::size_t kMostClusters = 256;
 inline constexpr std::size_t kMostCores = 4096;
@@ -42,7 +42,7 @@ constexpr ClassMask classes_up_from(qos q) noexcept {
   return static_cast<ClassMask>((2u << (index_of(q) & 7u)) - 1);
 }
 
-/// A set of kinds of cores, bit by rank. Slower kinds than the eighth count as the eighth: the
+/// A set of kinds of cores, bit by rank. [P] Slower kinds than the eighth count as the eighth: the
 /// machines that are known have at most four.
 using RankMask = std::uint8_t;
 inline constexpr std::uint16_t kMostRanks = 8;

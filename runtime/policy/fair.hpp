@@ -23,12 +23,12 @@
 
 namespace paceline::core::policy {
 
-inline constexpr int kLeastNice = -20;
-inline constexpr int kMostNice = 19;
-inline constexpr std::uint32_t kNiceZero = 1024;
-inline constexpr std::uint32_t kIdleWeight = 3;  // [L] of work that wants only what is left
-inline constexpr Nanos kSleeperQuanta = 3;       // [P] credit of a sleeper, in quanta
-inline constexpr Nanos kBehindSlices = 4;        // [P] from the article's example: 20 of 5
+inline constexpr int kLeastNice = -20;            // [L] policies.md 5.1, as is all that follows
+inline constexpr int kMostNice = 19;              // [L]
+inline constexpr std::uint32_t kNiceZero = 1024;  // [L] weight of nice 0
+inline constexpr std::uint32_t kIdleWeight = 3;   // [L] of work that wants only what is left
+inline constexpr Nanos kSleeperQuanta = 3;        // [P] credit of a sleeper, in quanta
+inline constexpr Nanos kBehindSlices = 4;         // [P] from the article's example: 20 of 5
 inline constexpr unsigned kNoEntry = ~0u;
 
 /// [L] By nice + 20; neighbours differ by about 1.25, but the table holds, not the power.

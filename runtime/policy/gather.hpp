@@ -19,7 +19,7 @@
 
 namespace paceline::core::policy {
 
-/// So many are let come together,
+/// [P] All of these are measured, see decision 0004. So many are let come together,
 inline constexpr std::uint32_t kGather = 256;
 /// if that takes no longer than waking a sleeping worker would (kWakeCost in sched/idle.hpp),
 inline constexpr Nanos kGatherFor = 20 * kMicrosecond;

@@ -24,6 +24,7 @@ namespace paceline::core::policy {
 /// Bit g: group g has work in the class that is asked about.
 using GroupMask = std::uint64_t;
 
+/// [P] The bits of a word: as many as a port has lanes (kTaskGroups, decision 0030).
 inline constexpr unsigned kTurnGroups = 64;
 
 /// [P] Only ratios of shares matter; this many is what a group has that asks for none.

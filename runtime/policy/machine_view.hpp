@@ -10,7 +10,8 @@
 
 namespace paceline::core::policy {
 
-/// Capacity of the fastest core of the machine; all others are relative to it.
+/// [L] Capacity of the fastest core of the machine; all others are relative to it
+/// (policies.md 5.5).
 inline constexpr std::uint32_t kFullCapacity = 1024;
 
 struct CoreView {

@@ -54,8 +54,8 @@ struct ProfileSettings {
   std::array<KindWish, kWorkCategories> categories;
 };
 
-/// Range of time_scale: from tasks of nanoseconds to quanta of seconds. Outside it, times of 2.1
-/// round to nothing or exceed the wait that a class is promised.
+/// [P] Range of time_scale: from tasks of nanoseconds to quanta of seconds. Outside it, times
+/// of 2.1 round to nothing or exceed the wait that a class is promised.
 inline constexpr double kLeastProfileScale = 0.001;
 inline constexpr double kMostProfileScale = 100;
 

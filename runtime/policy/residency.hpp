@@ -16,7 +16,7 @@ namespace paceline::core::policy {
 
 class Residency {
  public:
-  static constexpr Nanos kLookEvery = 10 * kMillisecond;
+  static constexpr Nanos kLookEvery = 10 * kMillisecond;  // policies.md 6.4, like the next two
   static constexpr Nanos kPeriod = kSecond;
   static constexpr unsigned kLeastPercent = 80;
 

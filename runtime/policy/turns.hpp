@@ -29,6 +29,7 @@ struct Share {
 /// finitely many slices of the others.
 class Turns {
  public:
+  /// [P] The strong executor weighs as many tasks as are ready, and this many at most (0014).
   static constexpr unsigned kTasksMax = 16;
 
   /// `slice`: how long a turn lasts; who comes back may have a few of them at once.
@@ -38,7 +39,7 @@ class Turns {
 
   /// The executor ran for so long; less than nothing counts as nothing, more than an hour as that.
   constexpr void charge(Share& share, Nanos ran) const noexcept {
-    constexpr Nanos kMost = 3600 * kSecond;
+    constexpr Nanos kMost = 3600 * kSecond;  // [P] far from where virtual times overflow
     share.had += virtual_time(std::clamp<Nanos>(ran, 0, kMost), share.weight, kFullCapacity);
   }
   /// The strong one ran for so long while `tasks` were ready: it has the weight of as many, so that

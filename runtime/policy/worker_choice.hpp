@@ -74,7 +74,7 @@ WorkerVerdict choose_worker(std::span<const WorkerView> workers, const WorkerAsk
 
 /// 3.5: a slow core may let work for another kind wait for so long before it wakes.
 inline constexpr Nanos kWakeDelay = 64 * kMicrosecond;
-inline constexpr std::uint32_t kLongSliceUs = 64;
+inline constexpr std::uint32_t kLongSliceUs = 64;  // 3.5, too: at once where slices are so long
 
 /// How long the unpark of an idle worker may be deferred, and be cancelled if the task is taken
 /// meanwhile: 0 or kWakeDelay. `exec_us` is the average slice of the task's class on the preferred
