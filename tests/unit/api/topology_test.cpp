@@ -2,10 +2,12 @@
 // Proves how a runtime uses a machine: virtual workers for another one, bound ones for this, all
 // cores alike where this one cannot be understood, classes asked of the system at most three times,
 // and bindings renewed where they were lost (statements 8, 68 and 69).
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 
 #include <sched.h>
+#include <unistd.h>
 
 #include "unit/api/fixtures.hpp"
 
@@ -128,6 +130,43 @@ TEST_CASE("statement 68: workers of the slow kind ask for batch, and a refusal h
   CHECK(refusals <= 3);
   CHECK((policies.back() == SCHED_BATCH || refusals > 0));
   expect_workers(rt, rt.workers());
+}
+
+TEST_CASE("a spare thread that takes a worker over is bound to its core and asks for its class") {
+  const topology here = topology::detect();
+  if (here.cores().size() < 2) return;
+  const int slow = static_cast<int>(here.cores().back().cpu);
+  const Variable kinds("PACELINE_KINDS", std::to_string(slow) + "=300");
+  StderrCapture capture;
+  runtime_options options;
+  options.handoff_after = std::chrono::milliseconds(10);
+  runtime rt(options);
+  if (rt.workers() != here.cores().size()) return;  // a quota: nothing is bound
+  std::atomic<bool> done{false};
+  std::atomic<bool> begun{false};
+  std::atomic<pid_t> lost{0};
+  const spawn_options there{.core = rt.workers() - 1};
+  auto hog = rt.spawn(there, [&] {
+    lost = ::gettid();
+    begun = true;
+    while (!done) {
+    }
+  });
+  eventually("the hog has the worker", [&] { return begun.load(); });
+  struct Seen {
+    pid_t thread;
+    int policy;
+    int cpu;
+  };
+  const Seen seen = rt.spawn(there, [] {
+                        return Seen{::gettid(), ::sched_getscheduler(0), ::sched_getcpu()};
+                      }).join();
+  done = true;
+  hog.join();
+  CHECK(seen.thread != lost);
+  CHECK(seen.cpu == slow);
+  CHECK((seen.policy == SCHED_BATCH || rt.stats().class_refusals > 0));
+  CHECK(rt.stats().handoffs >= 1);
 }
 
 TEST_CASE("statement 69: a worker that was moved to the wrong kind of core is bound again") {
