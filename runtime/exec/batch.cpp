@@ -184,7 +184,7 @@ struct ExecutorRuntime::PollHost {
       return run_parked(self, *slot);
     before.set_current(slot);
     before.outcome_ = Outcome::none;
-    if (forced(Whim::ask)) before.port_.ask(Ask::slice);
+    if (forced(Whim::ask)) before.port_.ask(Ask::slice, before.surroundings_.now());
     before.go_out();
     ExecutorRuntime& now = resume_chain(self, std::coroutine_handle<>::from_address(slot->resume));
     // The task may have moved. It stays the current one until the next is, or user code is asked

@@ -51,6 +51,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
     return Answer::memory;
   }
   bump(by_signal ? counters_.demotions_async : counters_.demotions_safepoint);
+  overrun_ = now - port_.asked_at.load(std::memory_order_relaxed);
   // The clock is dearer than the switch: whoever goes on bills and decides by this look at it.
   running_->preempted_when = now;
   park(*running_, Standing::preempted);
@@ -117,7 +118,7 @@ void ExecutorRuntime::park(Executor& self, Standing standing) noexcept {
   self.runtime().take_up(self);
   if (switch_in != nullptr) switch_in(saved);
   take_regions_up(regions);
-  if (forced(Whim::ask)) self.runtime().port_.ask(Ask::slice);
+  if (forced(Whim::ask)) self.runtime().port_.ask(Ask::slice, self.runtime().surroundings_.now());
 }
 
 /// What belongs to the poll and not to the runtime goes into the executor, and back.
@@ -270,7 +271,8 @@ Rest ExecutorRuntime::run_parked(Executor& below, Slot& claimed) noexcept {
     executor.gate.ready.store(1, std::memory_order_release);  // M12
     if (!planted(Mutant::gate_after_bit)) notify(slot);
     // The bit of a weak executor says nothing of its class.
-    if (rank < there.run_class.load(std::memory_order_relaxed)) there.ask(Ask::urgent);
+    if (rank < there.run_class.load(std::memory_order_relaxed))
+      there.ask(Ask::urgent, runtime.surroundings_.now());
     return Rest::elsewhere;
   }
   runtime.unlist_parked(executor);

@@ -69,7 +69,7 @@ inline void safepoint_of_stack_wait() noexcept {
   if (!forced(Whim::stack_wait)) return;
   const Entry runtime;
   if (!runtime || detail::this_safepoint.guards != 0) return;
-  runtime->port().ask(Ask::slice);
+  runtime->port().ask(Ask::slice, machine::now());
   runtime->at_safepoint();
 }
 

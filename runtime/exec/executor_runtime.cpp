@@ -96,7 +96,7 @@ void ExecutorRuntime::wake_home(Slot& slot) noexcept {
 }
 
 void ExecutorRuntime::ask_running(std::uint32_t runs) noexcept {
-  port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent);
+  port_.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent, surroundings_.now());
   // No safepoint may follow soon, and a thread does not signal itself.
   const Region* region = machine::own_record().region;
   if (region != nullptr && region->depth != 0) ask_again();

@@ -449,6 +449,7 @@ class ExecutorRuntime {
   Slot* turn_ = nullptr;    // polled first in this step
   policy::Turns turns_;
   Nanos turn_since_ = 0;  // up to here everybody has been billed
+  Nanos overrun_ = 0;     // of what gives way just now, since it was asked
   std::uint64_t parkings_ = 0;
   Sweep weak_sweep_;  // over what remains of slots that serve nobody any more
 

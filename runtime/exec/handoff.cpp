@@ -95,7 +95,11 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
   }
   furnish_slot(polling, *std::exchange(polling.next_slot, nullptr));
   set_aside(polling);
-  if (&polling == strong_) opens_share(polling, surroundings_.now());
+  if (&polling == strong_) {
+    const Nanos now = surroundings_.now();
+    overrun_ = port_.is_asked() ? now - port_.asked_at.load(std::memory_order_relaxed) : 0;
+    opens_share(polling, now);
+  }
   moves_share(polling, refuge);
   refuge.turn_since_ = turn_since_;
   refuge.running_ = &polling;

@@ -168,8 +168,10 @@ bool ExecutorRuntime::goes_on(unsigned own, bool strong_is_ready, Nanos now) noe
 /// Bills the strong executor, in the class that it served last, for all that was not billed yet.
 Nanos ExecutorRuntime::charge_strong(Nanos now) noexcept {
   Nanos ran = now - std::exchange(turn_since_, now);
-  // While nobody was weak nobody kept books.
-  if (weak_preempted_ == 0) ran = std::min(ran, turns_.slice());
+  // While nobody was weak nobody kept books: it is known for how long others have waited only, from
+  // the moment on at which they asked. What went before is a slice.
+  const Nanos overrun = std::max<Nanos>(std::exchange(overrun_, 0), 0);
+  if (weak_preempted_ == 0) ran = std::min(ran, saturating_add(turns_.slice(), overrun));
   const std::uint32_t served = port_.run_class.load(std::memory_order_relaxed);
   if (served < qos_count)
     turns_of(served_group_).charge_strong(served, ran, static_cast<unsigned>(ready_estimate()) + 1);

@@ -174,7 +174,7 @@ bool Monitor::look_at_refuge(Refuge& refuge, Nanos now, Nanos& next) noexcept {
     refuge.seen_poll = poll;
     refuge.seen_since = now;
   } else if (now - refuge.seen_since >= slice_) {
-    refuge.seat.ask(Ask::slice);
+    refuge.seat.ask(Ask::slice, now);
     signal_seat(refuge.seat);
     refuge.seen_since = now;
   }
@@ -229,7 +229,7 @@ void Monitor::look_at(unsigned index, Nanos now, Nanos& next) noexcept {
   const bool alone =
       core_.clusters().several() || core_.hub().sleepers.load(std::memory_order_relaxed) == 0;
   if (now >= over && (alone || now >= over + slice_)) {
-    seat.ask(Ask::slice);
+    seat.ask(Ask::slice, now);
     seen.asked = true;
     seen.since = now - slice_;
   }
@@ -255,7 +255,7 @@ void Monitor::look_at_turn(Seat& seat, Nanos now, Nanos& next) const noexcept {
   if (now < end) {
     next = std::min(next, end);
   } else if (!seat.is_asked()) {
-    seat.ask(Ask::urgent);
+    seat.ask(Ask::urgent, now);
     next = std::min(next, now + slice_ / 4);  // to see the turn that begins
   }
 }

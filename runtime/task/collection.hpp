@@ -289,6 +289,9 @@ struct Port {
   // anybody: it carries no data, and a request for a poll that is over is ignored. Lowered
   // by the worker.
   Atomic<std::uint32_t> request{0};
+  // When the poll was asked that `request` names, relaxed: how long it has overrun is a figure for
+  // bills. Two who ask at once may write the later one.
+  Atomic<Nanos> asked_at{0};
   // The region word of the thread that drives the worker now: see exec/region.hpp.
   Atomic<Region*> region{nullptr};
   // Who may touch the worker's runtime: see exec/hold.hpp. A count of changes and a state.
@@ -310,7 +313,8 @@ struct Port {
     return static_cast<std::uint32_t>(polls.load(std::memory_order_relaxed));
   }
   /// Asks the poll that runs now to give way at its next safepoint. Any thread, signal-safe.
-  void ask(Ask why) noexcept {
+  void ask(Ask why, Nanos now) noexcept {
+    if (!is_asked()) asked_at.store(now, std::memory_order_relaxed);
     // Seq_cst: before the look whether its thread may be signalled, as that thread looks here after
     // it has entered a region.
     request.store(poll_number() << kAskBits | static_cast<std::uint32_t>(why),

@@ -157,7 +157,7 @@ void end(Life& life) {
 paceline::task<> hog(Life& life, unsigned slices) {
   compute(life);
   // Somebody asked already, perhaps for nothing.
-  if ((world->flags & kAsks) != 0) world->place[0]->port.ask(core::Ask::slice);
+  if ((world->flags & kAsks) != 0) world->place[0]->port.ask(core::Ask::slice, 0);
   for (unsigned i = 0; i < slices; ++i) safepoint(life);
   end(life);
   co_return;
@@ -278,7 +278,7 @@ bool hog_has_begun(World& w) { return w.life[0].begun; }
 void ask(World& w) {
   wait_for<World, &hog_has_begun>(w, "waits to ask");
   core::notify(*w.awaited->slot);
-  w.place[0]->port.ask(core::Ask::slice);
+  w.place[0]->port.ask(core::Ask::slice, 0);
   // Where others run between its slices the request may come for a poll that is over.
   w.asked = w.flags == (kHog | kAsks);
 }

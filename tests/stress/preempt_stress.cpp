@@ -59,7 +59,7 @@ void require(bool holds, const char* what) {
 /// What a monitor does after a slice. Not inlined: the task may have changed its thread.
 [[gnu::noinline]] void ask_for_preemption() {
   if (core::ExecutorRuntime* runtime = core::machine::this_thread().runtime) {
-    runtime->port().ask(core::Ask::slice);
+    runtime->port().ask(core::Ask::slice, core::machine::now());
   }
 }
 

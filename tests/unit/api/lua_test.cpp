@@ -27,7 +27,7 @@ std::atomic<std::uint64_t> hooks{0};
 /// What a monitor does after a slice.
 [[gnu::noinline]] void ask_for_preemption() {
   if (core::ExecutorRuntime* runtime = core::machine::this_thread().runtime) {
-    runtime->port().ask(core::Ask::slice);
+    runtime->port().ask(core::Ask::slice, core::machine::now());
   }
 }
 

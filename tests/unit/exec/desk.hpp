@@ -79,7 +79,7 @@ class Desk {
   /// What a monitor does: asks the poll that runs now to give way, after a slice if that is why.
   void ask(core::Ask why) {
     if (why == core::Ask::slice) pass(kSlice);
-    home_.port.ask(why);
+    home_.port.ask(why, now_);
   }
   /// Lets time pass, as far as turns are concerned.
   void pass(core::Nanos time) { now_ += time; }

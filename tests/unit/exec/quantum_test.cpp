@@ -88,6 +88,29 @@ TEST_CASE("statement 34: an overrun is billed whole to its task") {
   }
 }
 
+TEST_CASE("statement 34: the first overrun is billed whole, too, when nobody kept books before") {
+  struct Runs {
+    static paceline::task<> run(Stage& stage, int overrun) {
+      stage.desk.pass(kSecond);  // while nobody waits, which is no overrun
+      stage.desk.spawn(hog(stage, "b", 60));
+      stage.say("a overruns");
+      stage.desk.ask(Ask::slice);
+      stage.desk.pass((overrun - 1) * Desk::kSlice);
+      paceline::preempt_point();
+      stage.say("a");
+      co_return;
+    }
+  };
+  for (const int overrun : {1, 2, 5, 20}) {
+    Stage stage;
+    stage.desk.spawn(Runs::run(stage, overrun));
+    stage.desk.run_dry();
+    INFO("an overrun of " << overrun << " slices");
+    const int turns = turns_after_overrun(stage.story, "a");
+    CHECK(turns == overrun);
+  }
+}
+
 TEST_CASE("statement 34: an overrun is billed whole to its group") {
   for (const int slices : {10, 20, 40}) {
     Stage stage;
