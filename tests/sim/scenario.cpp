@@ -23,6 +23,10 @@ std::span<const Scenario> scenarios() {
        "2P@1024+4M@700+2M@400+2L@512", false, run_phone},
       {"cfs_timeline", "virtual time on two big and two little cores, slice by slice",
        "2P@1024+2E@512", false, run_cfs_timeline},
+      {"energy_tables", "the printed examples: what a wake costs, and where the least energy is",
+       "2E@512+2P@1024", false, run_energy_tables},
+      {"clocks", "five classes on one core under clocks that jump or stand still", "1", false,
+       run_clocks},
       {"scaling", "the runtime itself with 2 to 256 workers, where cache lines have prices", "256",
        false, run_scaling},
   };

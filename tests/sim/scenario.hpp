@@ -31,15 +31,17 @@ struct Scenario {
 std::span<const Scenario> scenarios();
 
 // Each scenario, by the file that has it.
-void run_classes(Run& run);       // scenarios_core.cpp
-void run_cfs_timeline(Run& run);  //
-void run_hogs(Run& run);          // scenarios_floor.cpp
-void run_io_and_cpu(Run& run);    //
-void run_cache(Run& run);         //
-void run_home_node(Run& run);     //
-void run_stir(Run& run);          // scenarios_kinds.cpp
-void run_phone(Run& run);         //
-void run_scaling(Run& run);       // scenarios_scaling.cpp
+void run_classes(Run& run);        // scenarios_core.cpp
+void run_cfs_timeline(Run& run);   //
+void run_hogs(Run& run);           // scenarios_floor.cpp
+void run_io_and_cpu(Run& run);     //
+void run_cache(Run& run);          //
+void run_home_node(Run& run);      //
+void run_stir(Run& run);           // scenarios_kinds.cpp
+void run_phone(Run& run);          //
+void run_scaling(Run& run);        // scenarios_scaling.cpp
+void run_energy_tables(Run& run);  // scenarios_tables.cpp
+void run_clocks(Run& run);         //
 
 /// A row for each core: its number and kind.
 std::vector<Lane> lanes_of(const paceline::topology& machine);

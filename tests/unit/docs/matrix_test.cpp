@@ -98,7 +98,7 @@ std::vector<std::string> required() {
   for (int i = 1; i <= 17; ++i) ids.push_back("W" + std::to_string(i));
   for (const int i : {1, 2, 3, 4, 6, 7, 10, 13, 16, 24, 25}) ids.push_back("L" + std::to_string(i));
   for (int i = 1; i <= 70; ++i) ids.push_back("S" + std::to_string(i));
-  for (int i = 1; i <= 13; ++i) ids.push_back("B" + std::to_string(i));
+  for (int i = 1; i <= 14; ++i) ids.push_back("B" + std::to_string(i));
   for (int i = 1; i <= 4; ++i) ids.push_back("P" + std::to_string(i));
   for (int i = 1; i <= 40; ++i) {
     if (i != 9) ids.push_back("H" + std::to_string(i));  // that one needs another processor
