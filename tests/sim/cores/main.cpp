@@ -111,13 +111,19 @@ Nanos warm_up(const WorkloadKind& kind, const Workload& load, std::size_t busy) 
   simulation::price({});
   const auto load = given.kind->make();
   std::vector<Ran> ran;
-  paceline::runtime rt({.workers = given.workers,
-                        .topology = paceline::topology::from_file_or_text(given.topology)});
+  const auto machine = paceline::topology::from_file_or_text(given.topology);
+  paceline::runtime rt({.workers = given.workers, .topology = machine});
+  for (std::size_t i = 0; i < rt.workers(); ++i) {
+    const auto& core = machine.cores()[i % machine.cores().size()];
+    const auto& kind = machine.kinds()[machine.clusters()[core.cluster].kind];
+    load->capacity.push_back(static_cast<std::uint32_t>(kind.capacity));
+  }
   load->begin(rt);
   load->begun = true;
   const std::size_t busy = given.workers - load->feeders();
   const Nanos ramp = warm_up(*given.kind, *load, busy);
   simulation::take_tally();
+  load->begin_window();
   if (given.bodies) load->record = &ran;
   const std::uint64_t bodies_before = load->bodies;
   const Nanos from = simulation::facts().elapsed;
@@ -134,6 +140,7 @@ Nanos warm_up(const WorkloadKind& kind, const Workload& load, std::size_t busy) 
   fmt::print("ramp_ns {}\nat_work {}\n", ramp, load->at_work());
   fmt::print("shared_misses {}\nbusiest_ns {}\n", shared,
              tally.lines.empty() ? 0 : tally.lines.front().held);
+  load->print(rt);
   if (given.lines) print_lines(tally, given.kind->window);
   for (const Ran& body : ran) {
     fmt::print("ran {} {} {}\n", body.worker, body.from - from, body.to - from);

@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "base/atomic.hpp"
+#include "policy/machine_view.hpp"
 #include "sim/machine/simulation.hpp"
 
 namespace paceline_cores {
@@ -16,6 +19,7 @@ using paceline::task;
 namespace {
 
 constexpr Nanos kAtFirst = 100 * kMicrosecond;
+constexpr Nanos kFull = paceline::core::policy::kFullCapacity;
 
 }  // namespace
 
@@ -25,7 +29,8 @@ void Workload::work() {
   if (!has_worked_[worker]) ++at_work_;
   has_worked_[worker] = true;
   const Nanos from = simulation::facts().elapsed;
-  simulation::pass(begun ? body_ns : std::max(body_ns, kAtFirst));
+  const Nanos body = begun ? body_ns : std::max(body_ns, kAtFirst);
+  simulation::pass(worker < capacity.size() ? body * kFull / capacity[worker] : body);
   ++bodies;
   if (record != nullptr) record->push_back({worker, from, simulation::facts().elapsed});
 }
@@ -219,6 +224,47 @@ class Outside : public Workload {
   std::uint64_t most_ = 0;
 };
 
+/// As many equal hogs as workers, on unequal cores. They yield, and go where they are sent.
+class Hogs : public Workload {
+ public:
+  Hogs() { body_ns = 100 * kMicrosecond; }
+  void begin(paceline::runtime& rt) override {
+    progress_.resize(rt.workers());
+    for (std::size_t i = 0; i < progress_.size(); ++i) start(rt, i);
+  }
+  void begin_window() override { std::fill(progress_.begin(), progress_.end(), 0); }
+  void print(const paceline::runtime& rt) const override {
+    const auto [least, most] = std::minmax_element(progress_.begin(), progress_.end());
+    fmt::print("progress_least {}\nprogress_most {}\n", *least, *most);
+    const paceline::runtime_stats stats = rt.stats();
+    fmt::print("steals {}\nfetched {}\nrelieved {}\n", stats.total.steals, stats.total.fetched,
+               stats.total.relieved);
+  }
+
+ protected:
+  virtual void start(paceline::runtime& rt, std::size_t i) {
+    rt.spawn(computes(*this, i)).detach();
+  }
+  static task<void> computes(Hogs& load, std::size_t self) {
+    for (;;) {
+      load.work();
+      ++load.progress_[self];
+      co_await paceline::yield();
+    }
+  }
+
+ private:
+  std::vector<std::uint64_t> progress_;  // bodies of each
+};
+
+/// The same, each bound to a core: what they make of it when nobody moves.
+class BoundHogs : public Hogs {
+ protected:
+  void start(paceline::runtime& rt, std::size_t i) override {
+    rt.spawn(computes(*this, i), {.core = i}).detach();
+  }
+};
+
 template <class Kind>
 std::unique_ptr<Workload> make() {
   return std::make_unique<Kind>();
@@ -240,6 +286,10 @@ std::span<const WorkloadKind> workload_kinds() {
       {"burst", "one task spawns for all, who sleep at first", make<Burst>, 0, 200 * kMs, kMs},
       {"outside", "threads that are no workers spawn for all", make<Outside>, 2 * kMs, 4 * kMs,
        kMs},
+      {"hogs", "as many equal hogs as workers, which yield", make<Hogs>, 2 * kMs, 100 * kMs,
+       600 * kMs},
+      {"bound_hogs", "the same, each bound to a core", make<BoundHogs>, 2 * kMs, 100 * kMs,
+       600 * kMs},
       {"counter", "tasks that yield, and raise one counter all together", make<Counter>, kShort,
        kMs, kWindow},
   };

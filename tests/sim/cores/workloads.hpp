@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the runtime is given to do on the simulated cores: tasks whose bodies take a stated time,
-// without end.
+// What the runtime is given to do on the simulated cores: tasks whose bodies take a stated time on a
+// core of full speed, without end.
 //
 // All simulated threads share one thread of the system, so what a workload notes for itself is in
 // plain words: it costs nothing and shows in no figure.
@@ -37,10 +37,15 @@ class Workload {
   std::uint64_t bodies = 0;
   Nanos body_ns = kMicrosecond;
   std::vector<Ran>* record = nullptr;  // of bodies, if wanted
+  std::vector<std::uint32_t> capacity;  // of each worker's core, of policy::kFullCapacity
 
   /// Workers that only make work for others.
   virtual std::size_t feeders() const { return 0; }
-  /// The body of a task: `body_ns` of work.
+  /// The measured window begins: what is counted for print() counts from here.
+  virtual void begin_window() {}
+  /// Figures of its own, one on a line.
+  virtual void print(const paceline::runtime&) const {}
+  /// The body of a task: `body_ns` of work, which takes longer on a slower core.
   void work();
   /// How many workers have had a body.
   std::size_t at_work() const noexcept { return at_work_; }
