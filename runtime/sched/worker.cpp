@@ -37,7 +37,7 @@ Worker::Worker(RuntimeCore& core, Seat& seat, Hub& hub, const Surroundings& surr
       runtime_(seat, *this, surroundings, plan_.stack_bytes),
       timers_(machine::now()),
       residence_(core.cpu_kinds(), plan_.kind, plan_.cpu >= 0),
-      batch_(kBatchMax),
+      batch_(1),  // until it is known how long polls take
       victims_(plan_.victims.size()) {
   seat_.worker.store(this, std::memory_order_release);  // M29
 }
@@ -140,17 +140,24 @@ void Worker::pick_up(std::uint32_t lent) noexcept {
   runtime_.go_out();
 }
 
-void Worker::look_after_time() noexcept {
-  const Nanos now = machine::now();
-  const Nanos took = now - last_look_;
+/// As many polls as take about kLookAfter, as the last ones did. A step without one says nothing.
+void Worker::fit_batch(Nanos took, std::uint64_t polls) noexcept {
+  if (polls == 0) return;
   if (took > kLookAfter) {
-    batch_ = std::max(1u, batch_ / 2);
+    const std::uint64_t fit = polls * kLookAfter / took;
+    batch_ = static_cast<unsigned>(std::clamp<std::uint64_t>(fit, 1, std::max(batch_ / 2, 1u)));
   } else if (took < kLookAfter / 4 && batch_ < kBatchMax) {
     batch_ *= 2;
   }
+}
+
+void Worker::look_after_time() noexcept {
+  const Nanos now = machine::now();
+  const Nanos took = now - last_look_;
   last_look_ = now;
   const std::uint64_t polls = epoch() - polls_at_look_;
   polls_at_look_ += polls;
+  fit_batch(took, polls);
   if (polls != 0) {
     const Nanos each = std::min<Nanos>(took / static_cast<Nanos>(polls), kSecond);
     const std::uint32_t before = seat_.poll_ns.load(std::memory_order_relaxed);

@@ -100,6 +100,7 @@ class Worker {
   void settle_in() noexcept;
   bool bind() noexcept;
   void look_after_time() noexcept;
+  void fit_batch(Nanos took, std::uint64_t polls) noexcept;
   void gather() noexcept;
   bool take_from_inbox() noexcept;
   bool own_work_visible() const noexcept;
