@@ -18,6 +18,7 @@ enum class Site : std::uint8_t {
   park_before_sleep,    // it has re-checked and is about to sleep
   spawn_before_admit,   // a slot is taken, the task not yet in it
   takeover_after_look,  // the thread that loses its worker is known to be out
+  mail_before_note,     // a task is in a mailbox, nothing leads there yet
   count,
 };
 
@@ -62,6 +63,10 @@ enum class Mutant : std::uint8_t {
   keep_return_quiet,     // a loan is returned, and the task behind it does not hear of it
   drop_returned_claim,   // a wake that comes by a loan that was returned is forgotten
   steal_pinned,          // thieves do not ask whether a page is pinned
+  mail_by_store,         // a task is put into a mailbox whatever is there
+  note_before_mail,      // the note is left before what it is about
+  take_before_lowering,  // the note is lowered after the look at the mailbox
+  forget_refused_mail,   // a task that found the mailbox full counts as handed over
   drop_wake,             // one wake in `rate` is dropped
   double_run,            // one poll in `rate` ignores that the task runs already
   leak_descriptor,       // one runtime start in `rate` leaks a descriptor

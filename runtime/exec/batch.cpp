@@ -61,15 +61,34 @@ struct ExecutorRuntime::Picked {
   WakerPage* page = nullptr;
 };
 
+inline ExecutorRuntime::Picked ExecutorRuntime::pick_unsettled(Word raised) noexcept {
+  // Loot alternates with the worker's own tasks: neither waits for the other to run dry.
+  loot_turn_ = !loot_turn_ || (raised & Port::kClasses) == 0;
+  if (loot_turn_ && !loot_.empty()) {
+    if (Slot* slot = loot_.pop()) return {slot};
+  }
+  return pick_among_all();
+}
+
+/// There is a note: who is next may be wanted elsewhere, and somebody may have come instead.
+ExecutorRuntime::Picked ExecutorRuntime::pick_noted() noexcept {
+  for (;;) {
+    const Picked next = pick_unsettled(port_.classes.load(std::memory_order_acquire));  // M6
+    if (surroundings_.instead == nullptr) return next;
+    Slot* slot = surroundings_.instead(*worker_, next.slot);
+    if (slot == next.slot) return next;
+    if (next.slot != nullptr) forget_ready(1);
+    if (slot != nullptr) {
+      ++made_ready_;
+      return {slot};
+    }
+  }
+}
+
 inline ExecutorRuntime::Picked ExecutorRuntime::pick() noexcept {
   const Word raised = port_.classes.load(std::memory_order_acquire);  // M6
   if (raised != settled_) [[unlikely]] {
-    // Loot alternates with the worker's own tasks: neither waits for the other to run dry.
-    loot_turn_ = !loot_turn_ || (raised & Port::kClasses) == 0;
-    if (loot_turn_ && !loot_.empty()) {
-      if (Slot* slot = loot_.pop()) return {slot};
-    }
-    return pick_among_all();
+    return (raised & bit(Port::kNote)) == 0 ? pick_unsettled(raised) : pick_noted();
   }
   Sweep& sweep = *serving_;
   Slot* slot = sweep.next_of_page();
@@ -121,7 +140,9 @@ ExecutorRuntime::Picked ExecutorRuntime::pick_among_all() noexcept {
     serving_ = &sweeps_[chosen];
     Slot* slot = grouped ? pick_in_groups(chosen, arrived) : serving_->next(arrived);
     if (slot != nullptr) {
-      settled_ = !grouped && loot_.empty() && chosen_polls_ != 0 ? raised : kUnsettled;
+      // Not with a note that came meanwhile, or it would never be looked at.
+      const Word without_note = raised & ~bit(Port::kNote);
+      settled_ = !grouped && loot_.empty() && chosen_polls_ != 0 ? without_note : kUnsettled;
       note_class(chosen);
       if (arrived != 0) count_arrived(arrived);
       return {slot, &page_of(*slot)};

@@ -31,7 +31,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
     return Answer::stale;
   const unsigned own = rank_of(*current());
   const bool slice_is_over =
-      (asked & all_bits(Port::kAskBits)) == static_cast<unsigned>(Ask::slice);
+      (asked & all_bits(Port::kAskBits)) >= static_cast<unsigned>(Ask::slice);
   const Nanos now = surroundings_.now();
   const bool gives_way = forced(Whim::give_way) || should_give_way(own, slice_is_over, now);
   if (late) port_.request.store(0, std::memory_order_relaxed);
@@ -212,6 +212,12 @@ void ExecutorRuntime::unlist_parked(Executor& executor) noexcept {
   if (executor.next != nullptr) executor.next->previous = executor.previous;
   executor.next = executor.previous = nullptr;
   count_weak(executor.standing, -1);
+}
+
+bool ExecutorRuntime::stands_here(const Slot& slot) const noexcept {
+  const Executor* executor = weak_waiting_ == 0 ? nullptr : parked_;
+  while (executor != nullptr && executor->task != &slot) executor = executor->next;
+  return executor != nullptr;
 }
 
 void ExecutorRuntime::count_weak(Standing standing, int change) noexcept {

@@ -24,6 +24,7 @@
 #include "exec/loot.hpp"
 #include "exec/poll.hpp"
 #include "exec/region.hpp"
+#include "exec/surroundings.hpp"
 #include "machine/machine.hpp"
 #include "policy/class_turns.hpp"
 #include "policy/fixed_watch.hpp"
@@ -32,41 +33,6 @@
 #include "trace/counters.hpp"
 
 namespace paceline::core {
-
-class ExecutorRuntime;
-class Worker;
-
-/// What an ExecutorRuntime needs from the layers above, as data and plain functions.
-struct Surroundings {
-  /// Raised when the whole runtime was asked to stop.
-  const Atomic<bool>* stopping = nullptr;
-  /// Number of sleeping workers; a hint that makes the common "nobody sleeps" one load.
-  const Atomic<std::uint32_t>* sleepers = nullptr;
-  /// A task became ready here while others sleep; so many are ready now.
-  void (*help_wanted)(Port& port, std::uint64_t ready) noexcept = nullptr;
-  /// An exception nobody can join any more.
-  void (*unhandled)(ExecutorRuntime& runtime, detail::PromiseBase& promise) noexcept = nullptr;
-  /// Does a coroutine without a slot wait for the worker?
-  bool (*foreign_waits)(Worker& worker) noexcept = nullptr;
-  /// Somebody should ask the poll that runs again, soon. May be null.
-  void (*ask_again)(Port& port) noexcept = nullptr;
-  /// How task groups are to be treated: a TaskGroupWishes word for each. Null: like any other.
-  const Atomic<std::uint64_t>* group_wishes = nullptr;
-  bool apart = false;  // see ExecutorRuntime::apart
-  /// Any worker may take whatever waits at another one, if it is not pinned.
-  bool alike = true;
-  /// See runtime_options.
-  void* (*switch_out)() noexcept = nullptr;
-  void (*switch_in)(void* saved) noexcept = nullptr;
-  /// How many weak executors may be parked preempted on one worker; 0: nothing is preempted.
-  unsigned max_weak = 32;
-  /// How long an executor may run while others of its class wait.
-  Nanos slice = 2 * kMillisecond;
-  /// Deadlines, warps and quanta of the classes.
-  policy::ClassTable classes = policy::class_table();
-  /// By which turns are measured.
-  Nanos (*now)() noexcept = &machine::now;
-};
 
 class ExecutorRuntime {
  public:
@@ -190,6 +156,9 @@ class ExecutorRuntime {
   /// The same, a hint for other threads.
   Slot* look_at_current() const noexcept { return current_.look(); }
   void set_outcome(Outcome outcome) noexcept { outcome_ = outcome; }
+  /// Does a stack of this thread wait with the task of this slot? Then nobody else can run it. The
+  /// worker's thread.
+  bool stands_here(const Slot& slot) const noexcept;
   /// The task that runs now lives in another slot from now on.
   void move_current(Slot& to) noexcept { set_current(&to); }
   /// When the task that runs now is next ready it waits at its home, which is elsewhere, and not
@@ -292,6 +261,8 @@ class ExecutorRuntime {
   // Inlined into run_polls, their one caller: a poll costs as much as a few calls.
   [[gnu::always_inline]] Picked pick() noexcept;
   [[gnu::always_inline]] static void poll_home(Executor& self, const Picked& picked) noexcept;
+  [[gnu::always_inline]] Picked pick_unsettled(Word raised) noexcept;
+  [[gnu::noinline]] Picked pick_noted() noexcept;
   [[gnu::noinline]] Picked pick_among_all() noexcept;
   static void poll(Executor& self, Slot& slot) noexcept;
   void note_stale() noexcept;

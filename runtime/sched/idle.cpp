@@ -99,6 +99,30 @@ bool call_helper(Hub& hub, unsigned origin, Helpers whom) noexcept {
   return false;
 }
 
+// --- mail ---
+
+bool deliver(Seat& seat, const Mail& mail) noexcept {
+  // The steps of a waker: what there is, then what leads to it, then the look who sleeps.
+  if (planted(Mutant::note_before_mail)) leave_note(seat);
+  if (!seat.mail.put(mail)) return planted(Mutant::forget_refused_mail);
+  probe(Site::mail_before_note);
+  if (!planted(Mutant::note_before_mail)) leave_note(seat);
+  if (wake_seat(seat, Seat::kWoken)) return true;
+  Hub* hub = seat.hub.load(std::memory_order_acquire);                               // M10
+  if (hub != nullptr && Hold::is_lent(seat.hold.load(std::memory_order_seq_cst))) {  // M31
+    Monitor::hurry(*hub);
+  }
+  return true;
+}
+
+Mail read_note(Seat& seat) noexcept {
+  Mail early;
+  if (planted(Mutant::take_before_lowering)) early = seat.mail.take();
+  // Seq_cst: before the look at the mail, as who puts one leaves a note afterwards.
+  seat.classes.fetch_and(~bit(Port::kNote), std::memory_order_seq_cst);  // M6, M84
+  return planted(Mutant::take_before_lowering) ? early : seat.mail.take();
+}
+
 namespace {
 
 /// Does something wait there that prefers another kind of core, and may go there?

@@ -13,6 +13,7 @@
 #include "base/probe.hpp"
 #include "base/time.hpp"
 #include "exec/region.hpp"
+#include "sched/mailbox.hpp"
 #include "task/collection.hpp"
 
 namespace paceline::core {
@@ -46,6 +47,8 @@ struct Seat : Port {
   alignas(kCacheLinePair) Atomic<std::uint32_t> inflow{0};
   // Ready tasks that thieves took since then.
   Atomic<std::uint32_t> taken{0};
+  // What another worker has handed over. There is a note at the port then (deliver).
+  Mailbox mail;
 
   // The load board: written by the worker, relaxed, for placement and thieves. Numbers, no order.
   alignas(kCacheLinePair) Atomic<std::uint32_t> load{0};  // ready and running tasks, roughly
@@ -55,6 +58,8 @@ struct Seat : Port {
   Atomic<int> cpu{-1};                      // the worker is bound to it; -1: to none
   Atomic<Nanos> rested{0};                  // how long it has slept so far,
   Atomic<Nanos> rests_since{0};             // but for the sleep that began then; 0: it is awake
+  Atomic<Nanos> turn_since{0};              // it woke up then, or got a task by mail
+  Atomic<std::uint32_t> idle{1};            // it searches or sleeps
 
   // What Edge says of this place (clusters.hpp), written by the controller; as it stands here where
   // all workers are alike. Classes that prefer its kind of core, the kind's rank, and which classes
@@ -140,6 +145,12 @@ void signal_seat(Seat& seat) noexcept;
 
 /// Wakes `seat` if it sleeps. True if this call did.
 bool wake_seat(Seat& seat, std::uint32_t token) noexcept;
+
+/// Hands a claimed task to the worker of `seat` and tells it. False: its mailbox is full, and the
+/// caller still holds the task. A worker of the runtime.
+[[nodiscard]] bool deliver(Seat& seat, const Mail& mail) noexcept;
+/// Lowers the note and takes what has come. The worker itself.
+Mail read_note(Seat& seat) noexcept;
 
 /// Which sleepers may be called: all that may take it, or only those on the same kind of core, who
 /// may take all of it.

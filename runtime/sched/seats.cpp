@@ -54,6 +54,8 @@ Seat* fresh_seat(unsigned index) {
   seat->turn_end.store(kForever, std::memory_order_relaxed);
   seat->inflow.store(0, std::memory_order_relaxed);
   seat->taken.store(0, std::memory_order_relaxed);
+  seat->mail.reset();
+  seat->classes.fetch_and(~bit(Port::kNote), std::memory_order_relaxed);
   seat->load.store(0, std::memory_order_relaxed);
   seat->poll_ns.store(0, std::memory_order_relaxed);
   seat->hold.store(0, std::memory_order_relaxed);
@@ -61,6 +63,8 @@ Seat* fresh_seat(unsigned index) {
   seat->cpu.store(-1, std::memory_order_relaxed);
   seat->rested.store(0, std::memory_order_relaxed);
   seat->rests_since.store(0, std::memory_order_relaxed);
+  seat->turn_since.store(0, std::memory_order_relaxed);
+  seat->idle.store(1, std::memory_order_relaxed);
   seat->native.store(~Word{0}, std::memory_order_relaxed);
   seat->takes.store(~std::uint64_t{0}, std::memory_order_relaxed);
   seat->rank.store(0, std::memory_order_relaxed);

@@ -250,15 +250,18 @@ class TaskCollection {
 
 /// What a request word asks for.
 enum class Ask : std::uint32_t {
-  urgent = 1,  // something more important waits
-  slice = 2,   // something equally important has waited for long enough
+  urgent = 1,     // something more important waits
+  slice = 2,      // something equally important has waited for long enough
+  rebalance = 3,  // a core of the kind that the task prefers is free: as a slice that is over
 };
 
 /// A worker's address for the rest of the world: what a wake reaches. Ports are recycled between
 /// runtimes and never freed, so a waker may follow its slot to one at any time.
 struct Port {
-  // Classes that may have ready tasks, bit 0 the most important, and at bit kWeak whether a weak
-  // executor may go on. Raised by any thread, lowered by the home worker.
+  // Classes that may have ready tasks, bit 0 the most important; at bit kWeak whether a weak
+  // executor may go on, and at bit kNote whether the worker is to look, before it polls the next
+  // task, who asks for its tasks and what it was sent. Raised by any thread, lowered by the home
+  // worker.
   alignas(kCacheLinePair) Atomic<Word> classes{0};
   // By class: task groups that may have ready tasks. Raised before the class, lowered by the home
   // worker. Bit 0 is never set: tasks without a group lie right below their class, so that a wake
@@ -302,6 +305,7 @@ struct Port {
   alignas(kCacheLinePair) TaskCollection collections[qos_count + 1];
 
   static constexpr unsigned kWeak = qos_count;
+  static constexpr unsigned kNote = qos_count + 1;
   static constexpr Word kClasses = all_bits(qos_count);
   TaskCollection& weak() noexcept { return collections[kWeak]; }
 
@@ -339,6 +343,9 @@ inline void raise_bit(Atomic<Word>& parent, Word mask) noexcept {
     parent.fetch_or(mask, std::memory_order_seq_cst);          // M6
   }
 }
+
+/// Has the worker look who asks for its tasks and what it was sent. Any thread.
+inline void leave_note(Port& port) noexcept { raise_bit(port.classes, bit(Port::kNote)); }
 
 /// Makes a page's bits reachable from its port. Any thread.
 inline void raise(Group& group, Segment& segment, unsigned group_index, unsigned page) noexcept {
@@ -387,6 +394,19 @@ inline bool is_home(const Slot& slot, const Port& port) noexcept {
 inline bool is_of_class(const Slot& slot, Word classes) noexcept {
   const Segment* segment = Group::of(slot).segment.load(std::memory_order_acquire);  // M22
   return segment != nullptr && (classes & bit(segment->collection->class_index())) != 0;
+}
+
+/// The class of a slot's task if others than its home may run it; else, and if nobody can tell any
+/// more, qos_count. Any thread; the task may have ended, and its group be dormant.
+inline unsigned class_if_movable(const Slot& slot) noexcept {
+  const Group& group = Group::of(slot);
+  const Segment* segment = group.segment.load(std::memory_order_acquire);  // M22
+  if (segment == nullptr) return qos_count;
+  const Word pinned =
+      // M20
+      segment->of_role[static_cast<unsigned>(Role::pinned)].load(std::memory_order_acquire);
+  if ((pinned & bit(group.index.load(std::memory_order_relaxed))) != 0) return qos_count;
+  return segment->collection->class_index();
 }
 
 /// A wake of a live task from outside the home worker's own bookkeeping.

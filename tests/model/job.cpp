@@ -45,6 +45,10 @@ constexpr NamedMutant kMutants[] = {
     {"move_without_look", Mutant::move_without_look, "lending"},
     {"keep_return_quiet", Mutant::keep_return_quiet, "lending"},
     {"drop_returned_claim", Mutant::drop_returned_claim, "lending"},
+    {"mail_by_store", Mutant::mail_by_store, "mail"},
+    {"note_before_mail", Mutant::note_before_mail, "mail"},
+    {"take_before_lowering", Mutant::take_before_lowering, "mail"},
+    {"forget_refused_mail", Mutant::forget_refused_mail, "mail"},
     {"leave_blindly", Mutant::leave_blindly},
     {"signal_without_claim", Mutant::signal_without_claim},
     {"keep_failed_claim", Mutant::keep_failed_claim},
@@ -223,7 +227,7 @@ int no_match() {
 
 const std::vector<Model>& all_models() {
   static const std::vector<Model> all = {
-      wake_model(), summary_model(), park_model(),    steal_model(),    join_model(),
+      wake_model(), summary_model(), park_model(),    mail_model(),     steal_model(), join_model(),
       stay_model(), lending_model(), handoff_model(), demotion_model(), region_model()};
   return all;
 }

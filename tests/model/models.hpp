@@ -11,6 +11,7 @@ namespace model {
 Model wake_model();
 Model summary_model();
 Model park_model();
+Model mail_model();
 Model steal_model();
 Model join_model();
 Model stay_model();

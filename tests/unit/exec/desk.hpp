@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,8 @@ class Desk {
   std::atomic<std::uint32_t>& sleepers() { return sleepers_; }
   /// How many tasks were said to wait when help was called for.
   std::vector<std::uint64_t> help;
+  /// What is made of a note: who is polled instead of the next task.
+  std::function<core::Slot*(core::Slot* next)> on_note;
   /// What detached tasks ended with.
   std::vector<std::exception_ptr> unhandled;
 
@@ -113,6 +116,11 @@ class Desk {
       current_->unhandled.push_back(std::exchange(promise.error, nullptr));
     };
     all.foreign_waits = [](core::Worker&) noexcept { return false; };
+    all.instead = [](core::Worker&, core::Slot* next) noexcept {
+      core::Port& port = current_->home_.port;
+      port.classes.fetch_and(~core::bit(core::Port::kNote));
+      return current_->on_note ? current_->on_note(next) : next;
+    };
     all.slice = kSlice;
     all.group_wishes = wishes_.data();
     all.now = []() noexcept { return now_; };
