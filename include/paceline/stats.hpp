@@ -25,6 +25,8 @@ struct worker_stats {
   std::uint64_t sent_abroad = 0;       ///< spawned here and sent to another cluster of cores
   std::uint64_t fetched = 0;           ///< stolen because they prefer this worker's kind of core
   std::uint64_t relieved = 0;          ///< stolen from an overloaded cluster of another kind
+  std::uint64_t rebalanced = 0;        ///< ready tasks handed to a worker that was free for them
+  std::uint64_t stirred = 0;           ///< the same for a turn on another's fast core
   std::uint64_t parks = 0;             ///< times the worker went to sleep
   std::uint64_t unparks = 0;           ///< times somebody woke it (timer expiry not counted)
   std::uint64_t preempt_requests = 0;  ///< requests to give way that a safepoint met in time

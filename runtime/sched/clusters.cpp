@@ -3,8 +3,11 @@
 
 #include <algorithm>
 
+#include "base/rng.hpp"
+#include "exec/hold.hpp"
 #include "machine/machine.hpp"
 #include "policy/preference.hpp"
+#include "policy/worker_choice.hpp"
 #include "sched/worker.hpp"
 
 namespace paceline::core {
@@ -19,6 +22,10 @@ constexpr Nanos kBoardLasts = 50 * kMicrosecond;
 // So many workers that are awake are asked whether they are free; beyond, the board must do.
 constexpr std::size_t kAskAtMost = 8;
 
+// Of so many workers of a cluster one is chosen that makes room; in a larger one they begin at
+// chance.
+constexpr std::size_t kChooseAmong = 64;
+
 /// Does its worker run a task just now?
 bool is_running(const Seat& seat) noexcept {
   const Worker* worker = seat.worker.load(std::memory_order_acquire);  // M29
@@ -26,7 +33,8 @@ bool is_running(const Seat& seat) noexcept {
 }
 
 bool is_free(const Seat& seat) noexcept {
-  return (seat.classes.load(std::memory_order_relaxed) & Port::kClasses) == 0 && !is_running(seat);
+  return seat.idle.load(std::memory_order_relaxed) != 0 &&
+         (seat.classes.load(std::memory_order_relaxed) & Port::kClasses) == 0 && seat.mail.empty();
 }
 
 }  // namespace
@@ -58,6 +66,7 @@ void Clusters::arrange(const policy::MachineView& machine, policy::Profile profi
   memory_ = policy::latency_memory(time_scale);
   table_ = std::move(table);
   for (auto& cluster : preferred_) cluster.store(table_->home(), std::memory_order_relaxed);
+  for (auto& last : stirred_) last.store(policy::kNoCluster, std::memory_order_relaxed);
   publish();
 }
 
@@ -102,14 +111,21 @@ void Clusters::publish() noexcept {
   }
 }
 
-bool Clusters::somebody_is_free(const Home& home) const noexcept {
+/// Calls visit(seat) for each worker that sleeps until it returns true. True if it did.
+template <class Visit>
+bool Clusters::each_asleep(const Home& home, Visit&& visit) const noexcept {
   for (std::size_t i = 0; i < home.members.size(); ++i) {
     const Word asleep = hub_->asleep[home.first_word + i].load(std::memory_order_relaxed);
     for (Word left = asleep & home.members[i]; left != 0; left = without_lowest(left)) {
-      // The word lags behind: whoever was just sent a task is no longer free.
-      if (is_free(*seats_[(home.first_word + i) * 64 + lowest(left)])) return true;
+      if (visit(*seats_[(home.first_word + i) * 64 + lowest(left)])) return true;
     }
   }
+  return false;
+}
+
+bool Clusters::somebody_is_free(const Home& home) const noexcept {
+  // The words lag behind: whoever was just sent a task is no longer free.
+  if (each_asleep(home, [](const Seat& seat) { return is_free(seat); })) return true;
   const std::size_t most = std::min(home.workers.size(), kAskAtMost);
   return std::any_of(home.workers.begin(), home.workers.begin() + static_cast<std::ptrdiff_t>(most),
                      [&](std::size_t worker) { return is_free(*seats_[worker]); });
@@ -181,6 +197,7 @@ bool Clusters::is_overloaded(ClusterIndex c) const noexcept {
   for (const std::size_t worker : home.workers) {
     const Worker* its = seats_[worker]->worker.load(std::memory_order_acquire);  // M29
     if (its != nullptr) total += its->runtime().loot().size_hint();
+    if (!seats_[worker]->mail.empty()) ++total;
   }
   return total > workers(c);
 }
@@ -208,14 +225,94 @@ policy::RankMask Clusters::foreign_queued(ClusterIndex c) const noexcept {
 }
 
 policy::RankMask Clusters::foreign_running(ClusterIndex c) const noexcept {
-  Word classes = 0;
+  policy::RankMask kinds = 0;
   for (const std::size_t worker : homes_[c].workers) {
-    const Seat& seat = *seats_[worker];
-    if (!is_running(seat)) continue;
-    const std::uint32_t running = seat.run_class.load(std::memory_order_relaxed);
-    if (running < qos_count) classes |= bit(running);
+    const auto foreign = running_foreign(static_cast<unsigned>(worker));
+    if (foreign) kinds |= policy::rank_bit(foreign->prefers);
   }
-  return kinds_preferred_by(classes & ~native_classes(c) & ~policy::class_bit(qos::urgent), c);
+  return kinds;
+}
+
+std::optional<policy::RunningForeign> Clusters::running_foreign(unsigned worker) const noexcept {
+  const Seat& seat = *seats_[worker];
+  const std::uint32_t runs = seat.run_class.load(std::memory_order_relaxed);
+  if (runs >= qos_count || runs == policy::index_of(qos::urgent)) return std::nullopt;
+  const Word native = seat.native.load(std::memory_order_relaxed);
+  if ((native & bit(runs)) != 0 || !is_running(seat)) return std::nullopt;
+  const std::uint8_t prefers = rank_preferred_by(static_cast<qos>(runs));
+  if (prefers == table_->rank(of(worker))) return std::nullopt;
+  const Word classes = seat.classes.load(std::memory_order_relaxed);
+  return policy::RunningForeign{
+      .worker = worker,
+      .priority = static_cast<std::uint16_t>(policy::kClassRows[runs].base),
+      .prefers = prefers,
+      .shared = policy::SharedUse::none,
+      .asked = (classes & bit(Port::kNote)) != 0};
+}
+
+std::uint32_t Clusters::free_workers(ClusterIndex c) const noexcept {
+  const auto& workers = homes_[c].workers;
+  return static_cast<std::uint32_t>(
+      std::count_if(workers.begin(), workers.end(),
+                    [&](std::size_t worker) { return is_free(*seats_[worker]); }));
+}
+
+bool Clusters::one_sleeps(const Home& home) const noexcept {
+  return each_asleep(home, [](const Seat&) { return true; });
+}
+
+bool Clusters::one_sleeps_for(Word classes) const noexcept {
+  if (hub_->sleepers.load(std::memory_order_relaxed) == 0) return false;
+  for (std::size_t c = 0; c < homes_.size(); ++c) {
+    const Word native = homes_[c].native.load(std::memory_order_relaxed);
+    if ((native & classes) != 0 && one_sleeps(homes_[c])) return true;
+  }
+  return false;
+}
+
+Seat* Clusters::free_worker(ClusterIndex c) const noexcept {
+  const Home& home = homes_[c];
+  Seat* found = nullptr;
+  const auto take_if_free = [&](Seat& seat) {
+    if (is_free(seat)) found = &seat;
+    return found != nullptr;
+  };
+  if (each_asleep(home, take_if_free)) return found;
+  const std::size_t most = std::min(home.workers.size(), kAskAtMost);
+  for (std::size_t i = 0; i < most && found == nullptr; ++i) take_if_free(*seats_[home.workers[i]]);
+  return found;
+}
+
+Seat* Clusters::where_to_take_turn(ClusterIndex c, qos q, Nanos now,
+                                   Nanos patience) const noexcept {
+  const Home& home = homes_[c];
+  const std::size_t size = home.workers.size();
+  const std::size_t count = std::min(size, kChooseAmong);
+  const std::size_t first = size == count ? 0 : static_cast<std::size_t>(now) % size;
+  std::array<policy::WorkerView, kChooseAmong> views;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Seat& seat = *seats_[home.workers[(first + i) % size]];
+    const std::uint32_t runs = seat.run_class.load(std::memory_order_relaxed);
+    const Nanos silent = now - seat.looked_at.load(std::memory_order_relaxed);
+    const bool idle = is_free(seat);
+    // It would keep what it is sent waiting, and the sender without work.
+    const bool away = !idle && (runs >= qos_count || silent > patience ||
+                                Nanos{seat.poll_ns.load(std::memory_order_relaxed)} > patience ||
+                                !Hold::is_held(seat.hold.load(std::memory_order_relaxed)));
+    const bool noted = (seat.classes.load(std::memory_order_relaxed) & bit(Port::kNote)) != 0;
+    views[i] = {.since = seat.turn_since.load(std::memory_order_relaxed),
+                .priority = static_cast<std::uint16_t>(
+                    policy::kClassRows[std::min(runs, policy::kBackground)].base),
+                .idle = idle,
+                .asked_preempt = away || noted || !seat.mail.empty()};
+  }
+  Rng unused(1);  // of those who queue
+  const policy::WorkerAsk ask{
+      .priority = static_cast<std::uint16_t>(policy::kClassRows[policy::class_index(q)].base),
+      .force = true};
+  const policy::WorkerVerdict who = policy::choose_worker({views.data(), count}, ask, unused);
+  if (who.what == policy::WorkerWhat::queue) return nullptr;
+  return seats_[home.workers[(first + who.where) % size]];
 }
 
 }  // namespace paceline::core

@@ -55,6 +55,16 @@ class Clusters {
   policy::PlaceVerdict place(qos q) const noexcept {
     return policy::place(*table_, {.q = q, .preferred = preferred(q)}, *this);
   }
+  /// Where one goes that takes a turn on the kind of core that it prefers.
+  policy::PlaceVerdict place_in_turn(qos q) const noexcept {
+    const policy::ClusterIndex last = stirred_[policy::index_of(q)].load(std::memory_order_relaxed);
+    return policy::place(*table_,
+                         {.q = q, .preferred = preferred(q), .stir = true, .stirred = last}, *this);
+  }
+  /// One went there. Two at a time may go to the same cluster: a place in the rotation is lost.
+  void note_turn(qos q, policy::ClusterIndex where) noexcept {
+    stirred_[policy::index_of(q)].store(where, std::memory_order_relaxed);
+  }
   policy::ClusterIndex preferred(qos q) const noexcept {
     return preferred_[policy::index_of(q)].load(std::memory_order_relaxed);
   }
@@ -62,6 +72,21 @@ class Clusters {
   Word native_classes(policy::ClusterIndex cluster) const noexcept {
     return homes_[cluster].native.load(std::memory_order_relaxed);
   }
+
+  // --- whom to hand a task, and how much there may be to hand; any thread ---
+
+  /// A worker of the cluster that has nothing to do and no mail. Null: none is seen.
+  Seat* free_worker(policy::ClusterIndex c) const noexcept;
+  /// The worker of the cluster where room is made for a task of class `q` that takes a turn: the
+  /// least important runs there, of equals the one that came first. Not where a poll lasts for
+  /// longer than `patience`. Null: there is none.
+  Seat* where_to_take_turn(policy::ClusterIndex c, qos q, Nanos now, Nanos patience) const noexcept;
+  /// How many of those there are.
+  std::uint32_t free_workers(policy::ClusterIndex c) const noexcept;
+  /// Does a worker sleep whose kind of core one of `classes` prefers?
+  bool one_sleeps_for(Word classes) const noexcept;
+  /// Does a task run there that is not urgent and prefers another kind of core?
+  std::optional<policy::RunningForeign> running_foreign(unsigned worker) const noexcept;
 
   // --- the controller; one thread ---
 
@@ -119,6 +144,9 @@ class Clusters {
     std::array<policy::ClassLoad, qos_count> classes{};  // of whoever refreshes
   };
 
+  bool one_sleeps(const Home& home) const noexcept;
+  template <class Visit>
+  bool each_asleep(const Home& home, Visit&& visit) const noexcept;
   bool somebody_is_free(const Home& home) const noexcept;
   void refresh(policy::ClusterIndex c) const noexcept;
   std::array<std::uint32_t, qos_count> runnable(const Home& home, unsigned limit) const noexcept;
@@ -133,6 +161,7 @@ class Clusters {
   std::vector<Seat*> seats_;
   Hub* hub_ = nullptr;
   std::array<Atomic<policy::ClusterIndex>, qos_count> preferred_{};
+  std::array<Atomic<policy::ClusterIndex>, qos_count> stirred_{};  // kNoCluster: nowhere yet
 };
 
 }  // namespace paceline::core

@@ -35,7 +35,9 @@ constexpr Nanos kNapAtMost = 500 * kMicrosecond;
 // is repeated, each time twice as much later, up to a slice.
 constexpr Nanos kPressAfter = 50 * kMicrosecond;
 
-bool something_ready(const Seat& seat, Word among = ~Word{0}) noexcept {
+constexpr Word kOfTasks = Port::kClasses | bit(Port::kWeak);
+
+bool something_ready(const Seat& seat, Word among = kOfTasks) noexcept {
   for (Word left = seat.classes.load(std::memory_order_relaxed) & among; left != 0;
        left = without_lowest(left)) {
     if (has_ready(seat, lowest(left))) return true;
@@ -46,7 +48,7 @@ bool something_ready(const Seat& seat, Word among = ~Word{0}) noexcept {
 /// Is anything ready for this worker that nobody has begun?
 bool something_waits(Worker& worker) noexcept {
   return !worker.inbox().empty() || worker.runtime().loot().size_hint() != 0 ||
-         something_ready(worker.seat());
+         !worker.seat().mail.empty() || something_ready(worker.seat());
 }
 
 /// Is anything ready that is more important than what is of class `running`, or may be? The bit of
@@ -58,7 +60,10 @@ bool something_urgent(const Seat& seat, std::uint32_t running) noexcept {
 /// Does anything wait there that others may not take while the worker is stuck, or might not, as
 /// they find so much else?
 bool something_stays(Worker& worker, std::uint32_t running) noexcept {
-  if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0) return true;
+  if (!worker.inbox().empty() || worker.runtime().loot().size_hint() != 0 ||
+      !worker.seat().mail.empty()) {
+    return true;
+  }
   if (something_urgent(worker.seat(), running)) return true;
   const Word classes = worker.seat().classes.load(std::memory_order_relaxed);
   for (Word left = classes & Port::kClasses; left != 0; left = without_lowest(left)) {

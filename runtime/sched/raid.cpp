@@ -7,9 +7,8 @@
 // then like clusters, then overloaded ones. Whatever a search would find, the re-check before a
 // sleep sees, and the other way round: else a worker would sleep beside work, or never sleep.
 //
-// A task that *runs* on the wrong kind of core is not interrupted for an idle worker of the right
-// one: in the middle of a poll it is bound to its thread, and its slot stays at home (decision
-// 0021).
+// A task that *runs* on the wrong kind of core is asked for (giving.cpp): between two polls it can
+// be handed over, in the middle of one it is bound to its thread.
 // Proof: tests/unit/sched/steal_test.cpp, tests/unit/api/clusters_test.cpp, coretest steal.
 #include <algorithm>
 #include <utility>
@@ -50,7 +49,8 @@ bool Worker::any_work_visible() noexcept {
   // helper when it finds more than it can take.
   if (hub_.searching.load(std::memory_order_seq_cst) != 0) return false;  // M9
   return each_prey([this](const Prey& prey) {
-    for (unsigned v = prey.first; v < prey.last && !prey.loot_only; ++v) {
+    if (prey.loot_only || prey.to_be_asked) return false;
+    for (unsigned v = prey.first; v < prey.last; ++v) {
       if (worth_stealing(victim(v), victims_[v].cursors, prey.lone, prey.classes)) return true;
     }
     return false;
@@ -85,16 +85,20 @@ bool Worker::each_prey(Visit&& visit) noexcept {
   const Clusters& clusters = core_.clusters();
   if (!clusters.several()) return visit(Prey{0, all, Port::kClasses});
   const policy::ClusterIndex own = clusters.of(index());
+  // Where no work is to go what waits is for others, who count it as too much (Clusters::workers).
+  if (!clusters.recommended(own)) return false;
   const Range neighbours = plan_.of_cluster[own];
   if (visit(Prey{neighbours.first, neighbours.last, Port::kClasses})) return true;
   policy::IdleSearch search(clusters.table(), own);
   for (;;) {
     const policy::IdleVerdict verdict = search.next(clusters, false);
     if (verdict.what == policy::IdleWhat::park) break;
-    if (verdict.what == policy::IdleWhat::rebalance) continue;
     const Range there = plan_.of_cluster[verdict.where];
     Prey prey{there.first, there.last, verdict.classes};
-    if (verdict.what == policy::IdleWhat::take_foreign) {
+    if (verdict.what == policy::IdleWhat::rebalance) {
+      // The policy would rest here. But a poll may last, and what else there is would wait for us.
+      prey.to_be_asked = true;
+    } else if (verdict.what == policy::IdleWhat::take_foreign) {
       prey.classes = clusters.native_classes(own);
       prey.lone = true;
       prey.counted = &Counters::fetched;
@@ -107,8 +111,7 @@ bool Worker::each_prey(Visit&& visit) noexcept {
     }
     if (visit(prey)) return true;
   }
-  if (!clusters.recommended(own)) return false;
-  // What others have stolen and not begun is on no cluster's books.
+  // What others have stolen, or been sent, and not begun is on no cluster's books.
   for (const policy::Candidate& other : clusters.table().candidates(own)) {
     const Range there = plan_.of_cluster[other.cluster];
     Word classes = other.native ? Port::kClasses : clusters.native_classes(own);
@@ -118,12 +121,15 @@ bool Worker::each_prey(Visit&& visit) noexcept {
   return false;
 }
 
-/// One round over the victims. `epochs_are_old`: a victim whose epoch has not moved since
-/// note_epochs counts as stuck.
-bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
+/// One round over the victims.
+bool Worker::raid(Epochs epochs, bool& more) noexcept {
   return each_prey([&](const Prey& prey) {
+    if (prey.to_be_asked) {
+      ask_rebalance();
+      return false;
+    }
     for (unsigned v = prey.first; v < prey.last; ++v) {
-      if (const unsigned taken = raid_one(v, prey, epochs_are_old, more); taken != 0) {
+      if (const unsigned taken = raid_one(v, prey, epochs, more); taken != 0) {
         if (prey.counted != nullptr) bump(runtime_.counters().*prey.counted, taken);
         return true;
       }
@@ -133,11 +139,11 @@ bool Worker::raid(bool epochs_are_old, bool& more) noexcept {
 }
 
 /// How many tasks were taken from victim number `v`.
-unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, bool& more) noexcept {
+unsigned Worker::raid_one(unsigned v, const Prey& prey, Epochs epochs, bool& more) noexcept {
   Seat& seat = victim(v);
   Worker& other = core_.worker(plan_.victims[v]);
   const bool asleep = seat.park.load(std::memory_order_relaxed) != Seat::kAwake;
-  const bool stuck = asleep || (epochs_are_old && other.epoch() == victims_[v].epoch);
+  const bool stuck = asleep || (epochs != Epochs::fresh && other.epoch() == victims_[v].epoch);
   if (!prey.loot_only && (seat.classes.load(std::memory_order_relaxed) & prey.classes) != 0) {
     const Haul haul =
         steal_from(seat, victims_[v].cursors, stuck || prey.lone, prey.classes, prey.at_most);
@@ -155,14 +161,24 @@ unsigned Worker::raid_one(unsigned v, const Prey& prey, bool epochs_are_old, boo
       return taken;
     }
   }
+  const auto wanted = [&](const Slot& slot) { return is_of_class(slot, prey.classes); };
   if (stuck && other.runtime_.loot().size_hint() != 0) {
-    const auto wanted = [&](const Slot& slot) { return is_of_class(slot, prey.classes); };
     if (Slot* slot = other.runtime_.loot().take_any(wanted)) {
       bump(runtime_.counters().steals);
       bump(runtime_.counters().tasks_stolen);
       seat.taken.fetch_add(1, std::memory_order_relaxed);
       runtime_.poll_first(*slot);
       more = other.runtime_.loot().size_hint() > 1;
+      return 1;
+    }
+  }
+  // Later than that: what came to take a turn waits until a poll ends, and whoever sent it may be
+  // the one who looks.
+  if (stuck && epochs == Epochs::watched && !seat.mail.empty()) {
+    if (Slot* slot = seat.mail.take_if(wanted)) {
+      bump(runtime_.counters().steals);
+      bump(runtime_.counters().tasks_stolen);
+      runtime_.poll_first(*slot);
       return 1;
     }
   }
@@ -202,29 +218,50 @@ void Worker::weigh_last_raid(Nanos now) noexcept {
 /// is better off without. True if there is work of our own.
 bool Worker::nap(Nanos now) noexcept {
   if (hub_.napping.exchange(1, std::memory_order_acq_rel) != 0) return false;  // M27
-  const Nanos until = std::min(now + raid_pause_, timers_.next_expiry());
-  const Wakeup wakeup = park(hub_, seat_, until, [this, until] {
-    return own_work_visible() || timers_.next_expiry() < until ||
-           let_go_.load(std::memory_order_seq_cst);  // M7
-  });
+  const Wakeup wakeup = nap_until(now + raid_pause_);
   hub_.napping.store(0, std::memory_order_release);  // M27
-  if (wakeup.slept) bump(runtime_.counters().parks);
-  if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
-  core_.worker_woke();
-  seat_.looked_at.store(machine::now(), std::memory_order_relaxed);
   // Nobody calls a helper during a nap, but a call may have been on its way when it began.
   if (wakeup.token == Seat::kCalled) end_search(hub_);
   return own_work_visible();
 }
 
+/// Who ran here was sent to take a turn elsewhere, and who makes room there comes here: what this
+/// worker takes from others meanwhile it would have too much. True if there is work of our own.
+bool Worker::await_answer(bool& called) noexcept {
+  const Wakeup wakeup = nap_until(std::exchange(answer_by_, 0));
+  called = wakeup.token == Seat::kCalled;
+  if (!own_work_visible()) return false;
+  if (std::exchange(called, false)) end_search(hub_);
+  return true;
+}
+
+Wakeup Worker::nap_until(Nanos latest) noexcept {
+  const Nanos until = std::min(latest, timers_.next_expiry());
+  const Wakeup wakeup = park(hub_, seat_, until, [this, until] {
+    return own_work_visible() || timers_.next_expiry() < until ||
+           let_go_.load(std::memory_order_seq_cst);  // M7
+  });
+  if (wakeup.slept) bump(runtime_.counters().parks);
+  if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
+  core_.worker_woke();
+  seat_.looked_at.store(machine::now(), std::memory_order_relaxed);
+  return wakeup;
+}
+
+/// False: `idle` stays raised.
 bool Worker::search() noexcept {
-  const bool called = std::exchange(called_, false);
+  seat_.idle.store(1, std::memory_order_relaxed);
+  bool called = std::exchange(called_, false);
   if (victims_.empty()) {
     if (called) end_search(hub_);
     return false;
   }
   Nanos now = machine::now();
   weigh_last_raid(now);
+  if (!kInfiniteParks && now < answer_by_ && !called) {
+    if (own_work_visible() || await_answer(called)) return true;
+    now = machine::now();
+  }
   if (!kInfiniteParks && raid_pause_ != 0 && !called && !own_work_visible()) {
     if (nap(now)) return true;
     now = machine::now();
@@ -235,7 +272,8 @@ bool Worker::search() noexcept {
   bool found = false;
   bool more = false;
   for (;;) {
-    found = own_work_visible() || raid(now - start >= kStuckAfter, more);
+    found =
+        own_work_visible() || raid(now - start >= kStuckAfter ? Epochs::old : Epochs::fresh, more);
     if (found || now - start >= kSearchFor || now >= timers_.next_expiry()) break;
     for (int i = 0; i < 16; ++i) machine::relax();
     now = machine::now();

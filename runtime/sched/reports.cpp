@@ -56,6 +56,8 @@ runtime_stats RuntimeCore::stats() const {
     w.sent_abroad = value(c.sent_abroad);
     w.fetched = value(c.fetched);
     w.relieved = value(c.relieved);
+    w.rebalanced = value(c.rebalanced);
+    w.stirred = value(c.stirred);
     w.parks = value(c.parks);
     w.unparks = value(c.unparks);
     w.preempt_requests = value(c.preempt_requests);
@@ -78,6 +80,8 @@ runtime_stats RuntimeCore::stats() const {
     all.total.sent_abroad += w.sent_abroad;
     all.total.fetched += w.fetched;
     all.total.relieved += w.relieved;
+    all.total.rebalanced += w.rebalanced;
+    all.total.stirred += w.stirred;
     all.total.parks += w.parks;
     all.total.unparks += w.unparks;
     all.total.preempt_requests += w.preempt_requests;

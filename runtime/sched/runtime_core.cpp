@@ -165,7 +165,9 @@ void RuntimeCore::start_workers() {
     };
     surroundings_.switch_out = options_.on_switch_out;
     surroundings_.switch_in = options_.on_switch_in;
-    surroundings_.foreign_waits = [](Worker& worker) noexcept { return !worker.inbox().empty(); };
+    surroundings_.foreign_waits = [](Worker& worker) noexcept {
+      return !worker.inbox().empty() || !worker.seat().mail.empty();
+    };
     if (options_.preemption == preemption_mode::off)
       surroundings_.max_weak = 0;
     else
@@ -175,6 +177,11 @@ void RuntimeCore::start_workers() {
     for (unsigned i = 0; i < count; ++i) seats_.push_back(acquire_seat(*hub_, i, id_));
     settle_clusters();
     surroundings_.alike = !clusters_.several();
+    if (clusters_.several()) {
+      surroundings_.instead = [](Worker& worker, Slot* next) noexcept {
+        return worker.look_at_note(next);
+      };
+    }
     for (unsigned i = 0; i < count; ++i) {
       workers_.push_back(
           std::make_unique<Worker>(*this, *seats_[i], *hub_, surroundings_, plan_worker(i)));

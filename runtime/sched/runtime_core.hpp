@@ -163,6 +163,7 @@ class RuntimeCore {
   int async_signal() const noexcept { return async_signal_; }
   Crew& crew() noexcept { return crew_; }
   const Clusters& clusters() const noexcept { return clusters_; }
+  Clusters& clusters() noexcept { return clusters_; }
   /// The controller over them, on the monitor's thread.
   Steering& steering() noexcept { return steering_; }
   const Crew& crew() const noexcept { return crew_; }

@@ -85,7 +85,7 @@ bool Worker::look_after_others(Nanos now) noexcept {
     if (const std::size_t fired = timers.expire(now)) bump(runtime_.counters().timers_fired, fired);
   }
   bool more = false;
-  const bool found = raid(true, more);
+  const bool found = raid(Epochs::watched, more);
   // What we may not take keeps others waiting, too, and they rely on us.
   if (!found && core_.clusters().several()) call_for_others(true);
   // What is left for others: the end of the watch calls somebody.

@@ -87,18 +87,29 @@ bool Worker::drive() noexcept {
   settle_in();
   machine::want_precise_timers();
   bind();
+  seat_.idle.store(0, std::memory_order_relaxed);
   for (;;) {
     // Called to search: do that first, so that nobody waits for a searcher that polls instead.
-    if (called_) search();
+    if (called_) {
+      search();
+      seat_.idle.store(0, std::memory_order_relaxed);
+    }
     const ExecutorRuntime::Step step = runtime_.step(batch_);
     if (step == ExecutorRuntime::Step::lost) [[unlikely]]
       return true;
     look_after_time();
-    if (step == ExecutorRuntime::Step::drained) gather();
+    if (step == ExecutorRuntime::Step::drained)
+      gather();
+    else if (core_.clusters().several())
+      consider_giving(last_look_);
     if (take_from_inbox() || step == ExecutorRuntime::Step::more || own_work_visible()) continue;
-    if (search()) continue;
+    if (search()) {
+      seat_.idle.store(0, std::memory_order_relaxed);
+      continue;
+    }
     if (let_go_.load(std::memory_order_acquire)) break;  // M7
     rest();
+    seat_.idle.store(0, std::memory_order_relaxed);
   }
   runtime_.retire();
   trim();
@@ -189,7 +200,8 @@ void Worker::gather() noexcept {
   const Nanos wait = policy::gather_for(came_, came_within_, lone_quick_);
   runtime_.let_gather(wait != 0);
   if (wait == 0) return;
-  const Word others = all_bits(seat_.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak);
+  const Word others = all_bits(seat_.run_class.load(std::memory_order_relaxed)) | bit(Port::kWeak) |
+                      bit(Port::kNote);
   const Nanos until = std::min(last_look_ + wait, timers_.next_expiry());
   do {
     for (int i = 0; i < 16; ++i) machine::relax();
@@ -262,6 +274,8 @@ void Worker::rest() noexcept {
     go_on = wakeup.token != Seat::kAsleep || saw_work || now >= timers_.next_expiry() ||
             look_after_others(now) || own_work_visible();
   }
+  awake_since_ = now;
+  seat_.turn_since.store(now, std::memory_order_relaxed);
   core_.worker_woke();
   const bool watched = end_watch();
   if (watched && core_.clusters().several()) call_for_others(false);

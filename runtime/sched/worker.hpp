@@ -12,6 +12,7 @@
 
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
+#include "policy/edge_table.hpp"
 #include "sched/idle.hpp"
 #include "sched/inbox.hpp"
 #include "sched/residence.hpp"
@@ -73,6 +74,10 @@ class Worker {
   const Residence& residence() const noexcept { return residence_; }
   bool pinned() const noexcept { return pinned_.load(std::memory_order_relaxed); }
 
+  /// There is a note, and `next` is about to be polled here: see Surroundings::instead. The
+  /// worker's thread.
+  Slot* look_at_note(Slot* next) noexcept;
+
   /// Asks the worker to leave its loop once it has nothing to do. Any thread.
   void let_go() noexcept;
   /// Asks the worker to give unused memory back soon. Any thread.
@@ -86,13 +91,20 @@ class Worker {
     RaidCursors cursors{};
     std::uint64_t epoch = 0;  // at note_epochs
   };
+  /// How long ago note_epochs was.
+  enum class Epochs : std::uint8_t {
+    fresh,
+    old,      // whoever has started no poll since counts as stuck
+    watched,  // for so long that it keeps its mail waiting, too
+  };
   /// Victims, by place in plan_.victims, and what may be taken from them.
   struct Prey {
     unsigned first;
     unsigned last;
     Word classes;
-    bool lone = false;       // also the only ready task of a victim that is getting on
-    bool loot_only = false;  // what they have stolen and not begun, nothing else
+    bool lone = false;         // also the only ready task of a victim that is getting on
+    bool loot_only = false;    // what they have stolen or been sent and not begun, nothing else
+    bool to_be_asked = false;  // nothing may be taken, but a task that runs there is wanted here
     unsigned at_most = kPageSlots;
     Atomic<std::uint64_t> Counters::* counted = nullptr;  // besides the steals
   };
@@ -109,12 +121,29 @@ class Worker {
   bool search() noexcept;
   void weigh_last_raid(Nanos now) noexcept;
   bool nap(Nanos now) noexcept;
+  bool await_answer(bool& called) noexcept;
+  Wakeup nap_until(Nanos until) noexcept;
   template <class Visit>
   bool each_prey(Visit&& visit) noexcept;
-  bool raid(bool epochs_are_old, bool& more) noexcept;
-  unsigned raid_one(unsigned v, const Prey& prey, bool epochs_are_old, bool& more) noexcept;
+  bool raid(Epochs epochs, bool& more) noexcept;
+  unsigned raid_one(unsigned v, const Prey& prey, Epochs epochs, bool& more) noexcept;
   Seat& victim(std::size_t v) noexcept;
   void note_epochs() noexcept;
+
+  // giving.cpp
+  void consider_giving(Nanos now) noexcept;
+  void ask_rebalance() noexcept;
+  void keep(Slot& slot) noexcept;
+  bool parts_with(Slot& next, const Mail& mail) noexcept;
+  bool sends_home(Slot& slot, qos q) noexcept;
+  bool shares(Slot& slot, qos q) noexcept;
+  bool gives_to_free(Slot& slot, policy::ClusterIndex there) noexcept;
+  bool gives_turn(Slot& slot, qos q, Nanos now) noexcept;
+  bool makes_room(Slot& slot, qos q, const Mail& newcomer) noexcept;
+  bool moving_pays(Nanos now) const noexcept;
+  bool polls_are_long() const noexcept;
+  bool more_is_ready() const noexcept;
+  Nanos quantum_of(qos q) const noexcept;
 
   void rest() noexcept;
   void note_rest(Nanos slept) noexcept;
@@ -154,6 +183,9 @@ class Worker {
   const Seat* raided_ = nullptr;  // at whom
   unsigned raided_tasks_ = 0;
   Nanos raid_pause_ = 0;  // wait so long before the next raid: they do not pay
+  Nanos awake_since_ = 0;
+  Nanos give_again_at_ = 0;  // before, what runs here is nobody else's
+  Nanos answer_by_ = 0;      // until then somebody may come in the place of who took a turn
   Atomic<bool> let_go_{false};
   Atomic<bool> want_trim_{false};
   unsigned refused_pins_ = 0;

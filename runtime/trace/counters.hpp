@@ -19,6 +19,8 @@ struct alignas(kCacheLinePair) Counters {
   Atomic<std::uint64_t> sent_abroad{0};  // spawned here and sent to another cluster
   Atomic<std::uint64_t> fetched{0};      // stolen since this kind of core is theirs
   Atomic<std::uint64_t> relieved{0};     // stolen from an overloaded cluster of another kind
+  Atomic<std::uint64_t> rebalanced{0};   // handed to a worker that is free
+  Atomic<std::uint64_t> stirred{0};      // handed to one where they take a turn
   Atomic<std::uint64_t> parks{0};
   Atomic<std::uint64_t> unparks{0};
   Atomic<std::uint64_t> timers_fired{0};

@@ -38,6 +38,7 @@ void run_io_and_cpu(Run& run);     //
 void run_cache(Run& run);          //
 void run_home_node(Run& run);      //
 void run_stir(Run& run);           // scenarios_kinds.cpp
+void run_kinds(Run& run);          //
 void run_phone(Run& run);          //
 void run_scaling(Run& run);        // scenarios_scaling.cpp
 void run_energy_tables(Run& run);  // scenarios_tables.cpp

@@ -237,8 +237,8 @@ class Hogs : public Workload {
     const auto [least, most] = std::minmax_element(progress_.begin(), progress_.end());
     fmt::print("progress_least {}\nprogress_most {}\n", *least, *most);
     const paceline::runtime_stats stats = rt.stats();
-    fmt::print("steals {}\nfetched {}\nrelieved {}\n", stats.total.steals, stats.total.fetched,
-               stats.total.relieved);
+    fmt::print("steals {}\nrebalanced {}\nstirred {}\n", stats.total.steals, stats.total.rebalanced,
+               stats.total.stirred);
   }
 
  protected:
@@ -246,15 +246,51 @@ class Hogs : public Workload {
     rt.spawn(computes(*this, i)).detach();
   }
   static task<void> computes(Hogs& load, std::size_t self) {
-    for (;;) {
+    while (load.goes_on(self)) {
       load.work();
       ++load.progress_[self];
       co_await paceline::yield();
     }
   }
+  /// Asked before each body.
+  virtual bool goes_on(std::size_t) { return true; }
 
  private:
   std::vector<std::uint64_t> progress_;  // bodies of each
+};
+
+/// The same; those on fast cores end together, and who is on a slow one goes on.
+class LeavingHogs : public Hogs {
+ public:
+  void begin(paceline::runtime& rt) override {
+    leave_ = std::vector<bool>(rt.workers());
+    on_fast_ = leave_;
+    Hogs::begin(rt);
+  }
+  void begin_window() override {
+    Hogs::begin_window();
+    leave_ = on_fast_;
+    began_ = last_slow_ = simulation::facts().elapsed;
+  }
+  void print(const paceline::runtime& rt) const override {
+    Hogs::print(rt);
+    fmt::print("left {}\nslow_until_ns {}\n", std::count(leave_.begin(), leave_.end(), true),
+               last_slow_ - began_);
+  }
+
+ protected:
+  bool goes_on(std::size_t self) override {
+    if (leave_[self]) return false;
+    on_fast_[self] = capacity[paceline::this_task::worker()] == kFull;
+    if (!on_fast_[self]) last_slow_ = simulation::facts().elapsed;
+    return true;
+  }
+
+ private:
+  std::vector<bool> leave_;
+  std::vector<bool> on_fast_;
+  Nanos began_ = 0;
+  Nanos last_slow_ = 0;  // when a body last began on a slow core
 };
 
 /// The same, each bound to a core: what they make of it when nobody moves.
@@ -290,6 +326,8 @@ std::span<const WorkloadKind> workload_kinds() {
        600 * kMs},
       {"bound_hogs", "the same, each bound to a core", make<BoundHogs>, 2 * kMs, 100 * kMs,
        600 * kMs},
+      {"leaving_hogs", "the same, and those on fast cores end", make<LeavingHogs>, 2 * kMs,
+       100 * kMs, 20 * kMs},
       {"counter", "tasks that yield, and raise one counter all together", make<Counter>, kShort,
        kMs, kWindow},
   };

@@ -154,7 +154,8 @@ TEST_CASE("children that one worker makes ready are taken by workers of both kin
       for (auto& task : tasks) workers.insert(co_await std::move(task));
       if (workers.size() != 3) throw std::logic_error("two ran on one worker");
     }).join();
-  CHECK(rt.stats().total.relieved > 0);
+  // Taken, or handed over by a worker that knew of one that was free.
+  CHECK(rt.stats().total.relieved + rt.stats().total.rebalanced > 0);
 }
 
 TEST_CASE("as many long tasks as cores reach every worker, on three and on four kinds, too") {
