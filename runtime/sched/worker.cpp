@@ -151,13 +151,12 @@ void Worker::pick_up(std::uint32_t lent) noexcept {
   runtime_.go_out();
 }
 
-/// As many polls as take about kLookAfter, as the last ones did. A step without one says nothing.
+/// Towards as many polls as take about kLookAfter. A step without one says nothing.
 void Worker::fit_batch(Nanos took, std::uint64_t polls) noexcept {
   if (polls == 0) return;
   if (took > kLookAfter) {
-    const std::uint64_t fit = polls * kLookAfter / took;
-    batch_ = static_cast<unsigned>(std::clamp<std::uint64_t>(fit, 1, std::max(batch_ / 2, 1u)));
-  } else if (took < kLookAfter / 4 && batch_ < kBatchMax) {
+    batch_ = std::max(1u, batch_ / 2);
+  } else if (took < kLookAfter / 2 && batch_ < kBatchMax) {
     batch_ *= 2;
   }
 }
