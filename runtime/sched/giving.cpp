@@ -201,7 +201,7 @@ void Worker::ask_rebalance() noexcept {
   Seat& seat = core_.worker(target[0]).seat();
   leave_note(seat);
   // If something else is ready there the poll need not be waited for.
-  if (!seat.is_asked()) seat.ask(Ask::rebalance);
+  if (!seat.is_asked()) seat.ask(Ask::rebalance, machine::now());
 }
 
 }  // namespace paceline::core
