@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sched/runtime_core.hpp"
 #include "unit/api/fixtures.hpp"
 
 using namespace paceline;
@@ -22,6 +23,14 @@ runtime_options on(const char* text) {
   options.profile = profile::performance;
   options.preemption = preemption_mode::safepoint;
   return options;
+}
+
+/// The caller releases it.
+core::RuntimeCore* newest() {
+  for (std::uint32_t id = 1;; ++id) {
+    core::RuntimeCore* next = core::RuntimeCore::find(id);
+    if (next != nullptr && next->worker_count() != 0) return next;
+  }
 }
 
 std::uint64_t rebalanced(const runtime& rt) { return rt.stats().total.rebalanced; }
@@ -154,6 +163,36 @@ TEST_CASE("of several long tasks on one worker one goes to a worker that is free
   };
   for (int i = 0; i < 3; ++i) hogs.push_back(start(rt, {}, all_at_work));
   for (auto& hog : hogs) hog.join();
+}
+
+TEST_CASE("tasks leave a cluster that is to take no work, and come back when it does again") {
+  runtime rt(on("1P+1E"));
+  core::RuntimeCore& core = *newest();
+  core::Clusters& clusters = core.clusters();
+  std::atomic<bool> stop{false};
+  std::vector<std::atomic<std::size_t>> at(2);
+  std::vector<join_handle<>> hogs;
+  for (auto& its : at) {
+    hogs.push_back(start(rt, {}, [&](std::size_t worker) {
+      its = worker;
+      return stop.load();
+    }));
+  }
+  const auto advise = [&](core::policy::ClusterIndex cluster, bool takes_work) {
+    clusters.recommend(cluster, takes_work);
+    clusters.publish();
+  };
+  const core::policy::ClusterIndex fast = clusters.of(0);
+  for (int round = 0; round < 5; ++round) {
+    eventually("each has a core", [&] { return at[0] != at[1]; });
+    advise(fast, false);
+    eventually("the fast core is left", [&] { return at[0] == 1 && at[1] == 1; });
+    advise(fast, true);
+    eventually("one is on the fast core again", [&] { return at[0] == 0 || at[1] == 0; });
+  }
+  stop = true;
+  for (auto& hog : hogs) hog.join();
+  core.release();
 }
 
 TEST_CASE("where all cores are alike nobody is handed over") {
