@@ -105,7 +105,7 @@ def check_more():
 
 
 names = [line.split()[0] for line in run("--list").stdout.splitlines()]
-check(len(names) == 11, f"--list has {names}")
+check(len(names) == 12, f"--list has {names}")
 with tempfile.TemporaryDirectory() as folder:
     for name in names:
         check_scenario(name, folder)

@@ -63,11 +63,36 @@ Progress play_hogs(const policy::MachineView& machine, bool stirs, std::uint64_t
   return {most / least, idle};
 }
 
-/// What a run of paceline-sim-cores printed; a process has one simulated machine.
+/// The polls of a task that follow each other on a core, as one.
+class Joined {
+ public:
+  explicit Joined(Recorder& recorder) : recorder_(recorder) {}
+  void ran(const Segment& poll) {
+    constexpr Nanos kBetweenPolls = 10 * kMicrosecond;
+    Segment& last = last_[poll.lane];
+    if (last.task != poll.task || poll.from - last.to > kBetweenPolls) {
+      if (last.to != 0) recorder_.ran(last);
+      last = poll;
+    }
+    last.to = poll.to;
+  }
+  void finish() {
+    for (const auto& [lane, last] : last_) recorder_.ran(last);
+  }
+
+ private:
+  Recorder& recorder_;
+  std::map<std::uint32_t, Segment> last_;
+};
+
+/// What a run of paceline-sim-cores printed; a process has one simulated machine. `joined`: who ran
+/// when, if wanted.
 std::map<std::string, double> run_cores(const std::string& workload, unsigned workers,
-                                        std::uint64_t seed, const std::string& machine) {
+                                        std::uint64_t seed, const std::string& machine,
+                                        Joined* joined = nullptr) {
   const std::string command =
-      fmt::format("'{}' {} {} {} {}", PACELINE_SIM_CORES, workload, workers, seed, machine);
+      fmt::format("'{}' {} {} {} {}{}", PACELINE_SIM_CORES, workload, workers, seed, machine,
+                  joined == nullptr ? "" : " bodies");
   std::FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("cannot start " + command);
   std::map<std::string, double> figures;
@@ -76,8 +101,15 @@ std::map<std::string, double> run_cores(const std::string& workload, unsigned wo
     std::istringstream words(line);
     std::string name;
     words >> name;
-    words >> figures[name];
+    if (name == "ran") {
+      Segment poll{};
+      words >> poll.lane >> poll.from >> poll.to >> poll.task;
+      joined->ran(poll);
+    } else {
+      words >> figures[name];
+    }
   }
+  if (joined != nullptr) joined->finish();
   if (const int code = ::pclose(pipe); code != 0) {
     throw std::runtime_error(fmt::format("{} ended with {}", command, code));
   }
@@ -138,6 +170,15 @@ void run_stir(Run& run) {
 
 void run_kinds(Run& run) {
   Report& report = run.report;
+  constexpr std::size_t kShownHogs = 8;
+  Look look{.lanes = lanes_of(paceline::topology::synthetic("4P+4E")),
+            .until = kShownQuanta * paceline_test::kQuantum,
+            .paint = [](const Segment& s) -> std::size_t { return s.task % kShownHogs; },
+            .names_tasks = true};
+  for (std::size_t i = 0; i < kShownHogs; ++i) look.legend.push_back(fmt::format("hog {}", i));
+  run.timeline.open(std::move(look));
+  Joined shown(run.timeline);
+  run_cores("hogs", kShownHogs, run.seed, "4P+4E", &shown);
   for (const auto& [machine, workers] :
        {std::pair("4P+4E", 8u), std::pair("2P+4E", 6u), std::pair("4P+2E", 6u)}) {
     double ratio = 0;

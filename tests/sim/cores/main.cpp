@@ -143,7 +143,7 @@ Nanos warm_up(const WorkloadKind& kind, const Workload& load, std::size_t busy) 
   load->print(rt);
   if (given.lines) print_lines(tally, given.kind->window);
   for (const Ran& body : ran) {
-    fmt::print("ran {} {} {}\n", body.worker, body.from - from, body.to - from);
+    fmt::print("ran {} {} {} {}\n", body.worker, body.from - from, body.to - from, body.task);
   }
   // What the end takes is nobody's question, and to simulate it would take as long as the window.
   std::fflush(stdout);

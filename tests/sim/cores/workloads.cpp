@@ -23,7 +23,7 @@ constexpr Nanos kFull = paceline::core::policy::kFullCapacity;
 
 }  // namespace
 
-void Workload::work() {
+void Workload::work(std::size_t task) {
   const std::size_t worker = paceline::this_task::worker();
   if (has_worked_.size() <= worker) has_worked_.resize(worker + 1);
   if (!has_worked_[worker]) ++at_work_;
@@ -32,7 +32,7 @@ void Workload::work() {
   const Nanos body = begun ? body_ns : std::max(body_ns, kAtFirst);
   simulation::pass(worker < capacity.size() ? body * kFull / capacity[worker] : body);
   ++bodies;
-  if (record != nullptr) record->push_back({worker, from, simulation::facts().elapsed});
+  if (record != nullptr) record->push_back({worker, from, simulation::facts().elapsed, task});
 }
 
 namespace {
@@ -247,7 +247,7 @@ class Hogs : public Workload {
   }
   static task<void> computes(Hogs& load, std::size_t self) {
     while (load.goes_on(self)) {
-      load.work();
+      load.work(self);
       ++load.progress_[self];
       co_await paceline::yield();
     }

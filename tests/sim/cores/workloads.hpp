@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the runtime is given to do on the simulated cores: tasks whose bodies take a stated time on a
-// core of full speed, without end.
+// What the runtime is given to do on the simulated cores: tasks whose bodies take a stated time on
+// a core of full speed, without end.
 //
 // All simulated threads share one thread of the system, so what a workload notes for itself is in
 // plain words: it costs nothing and shows in no figure.
@@ -26,6 +26,7 @@ struct Ran {
   std::size_t worker;
   Nanos from;
   Nanos to;
+  std::size_t task;
 };
 
 class Workload {
@@ -36,7 +37,7 @@ class Workload {
   bool begun = false;  // until then bodies are long: the start is not what is looked at
   std::uint64_t bodies = 0;
   Nanos body_ns = kMicrosecond;
-  std::vector<Ran>* record = nullptr;  // of bodies, if wanted
+  std::vector<Ran>* record = nullptr;   // of bodies, if wanted
   std::vector<std::uint32_t> capacity;  // of each worker's core, of policy::kFullCapacity
 
   /// Workers that only make work for others.
@@ -45,8 +46,9 @@ class Workload {
   virtual void begin_window() {}
   /// Figures of its own, one on a line.
   virtual void print(const paceline::runtime&) const {}
-  /// The body of a task: `body_ns` of work, which takes longer on a slower core.
-  void work();
+  /// The body of a task: `body_ns` of work, which takes longer on a slower core. `task`: which one,
+  /// for the record.
+  void work(std::size_t task = 0);
   /// How many workers have had a body.
   std::size_t at_work() const noexcept { return at_work_; }
 
