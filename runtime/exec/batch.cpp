@@ -23,6 +23,9 @@ namespace {
 // for windows of a millisecond, and seldom enough that its look at the clock costs a poll little.
 constexpr unsigned kPollsPerChoice = 16;
 
+// One note may lead to so many tasks that are wanted elsewhere before one is polled.
+constexpr unsigned kGivenAtOnce = 8;
+
 }  // namespace
 
 /// The class whose turn it is. `ready` may have classes that only seem ready.
@@ -72,9 +75,10 @@ inline ExecutorRuntime::Picked ExecutorRuntime::pick_unsettled(Word raised) noex
 
 /// There is a note: who is next may be wanted elsewhere, and somebody may have come instead.
 ExecutorRuntime::Picked ExecutorRuntime::pick_noted() noexcept {
-  for (;;) {
+  for (unsigned given = 0;; ++given) {
     const Picked next = pick_unsettled(port_.classes.load(std::memory_order_acquire));  // M6
-    if (surroundings_.instead == nullptr) return next;
+    // While it gives it does not look after its timers, nor after the time.
+    if (surroundings_.instead == nullptr || given == kGivenAtOnce) return next;
     Slot* slot = surroundings_.instead(*worker_, next.slot);
     if (slot == next.slot) return next;
     if (next.slot != nullptr) forget_ready(1);

@@ -21,7 +21,7 @@ namespace paceline::core {
 // --- on the stack that is parked ---
 
 Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
-  const std::uint32_t asked = port_.request.load(std::memory_order_relaxed);
+  const std::uint32_t asked = port_.request.load(std::memory_order_acquire);  // M40
   // Before the look at what waits: a request that comes later is for a later look.
   const bool late = planted(Mutant::clear_request_late);
   if (!late) port_.request.store(0, std::memory_order_relaxed);
@@ -51,7 +51,7 @@ Answer ExecutorRuntime::at_safepoint(bool by_signal) noexcept {
     return Answer::memory;
   }
   bump(by_signal ? counters_.demotions_async : counters_.demotions_safepoint);
-  overrun_ = now - port_.asked_at.load(std::memory_order_relaxed);
+  overrun_ = port_.overrun(asked, now);
   // The clock is dearer than the switch: whoever goes on bills and decides by this look at it.
   running_->preempted_when = now;
   park(*running_, Standing::preempted);

@@ -97,7 +97,8 @@ bool ExecutorRuntime::hand_over(ExecutorRuntime& refuge) noexcept {
   set_aside(polling);
   if (&polling == strong_) {
     const Nanos now = surroundings_.now();
-    overrun_ = port_.is_asked() ? now - port_.asked_at.load(std::memory_order_relaxed) : 0;
+    const std::uint32_t asked = port_.request.load(std::memory_order_acquire);  // M40
+    overrun_ = port_.is_asked() ? port_.overrun(asked, now) : 0;
     opens_share(polling, now);
   }
   moves_share(polling, refuge);

@@ -170,7 +170,7 @@ Nanos ExecutorRuntime::charge_strong(Nanos now) noexcept {
   Nanos ran = now - std::exchange(turn_since_, now);
   // While nobody was weak nobody kept books: it is known for how long others have waited only, from
   // the moment on at which they asked. What went before is a slice.
-  const Nanos overrun = std::max<Nanos>(std::exchange(overrun_, 0), 0);
+  const Nanos overrun = std::exchange(overrun_, 0);
   if (weak_preempted_ == 0) ran = std::min(ran, saturating_add(turns_.slice(), overrun));
   const std::uint32_t served = port_.run_class.load(std::memory_order_relaxed);
   if (served < qos_count)

@@ -149,7 +149,9 @@ bool Worker::sends_home(Slot& slot, qos q) noexcept {
   if (!sent_away && (clusters.native_classes(there) & bit(policy::index_of(q))) == 0) return false;
   if (gives_to_free(slot, there)) return true;
   if (!sent_away) return false;
-  Seat& seat = core_.worker(core_.emptiest_of(clusters.workers_of(there))).seat();
+  const std::span<const std::size_t> workers = clusters.workers_of(there);
+  if (workers.empty()) return false;  // while the advice changes, nowhere may be right
+  Seat& seat = core_.worker(core_.emptiest_of(workers)).seat();
   if (!deliver(seat, {&slot})) return false;
   bump(runtime_.counters().rebalanced);
   return true;

@@ -162,7 +162,7 @@ void ask_to_give_way(Seat& seat, std::uint32_t runs) noexcept {
   // Among several kinds of cores a sleeper need not be one that may come.
   const bool alike = seat.native.load(std::memory_order_relaxed) == Seat::kEverything;
   if (alike && hub != nullptr && hub->sleepers.load(std::memory_order_relaxed) != 0) return;
-  const bool asked = seat.is_asked();
+  const bool asked = seat.is_pressed();
   seat.ask(runs == Port::kOverdue ? Ask::slice : Ask::urgent, asked ? 0 : machine::now());
   if (!asked) signal_seat(seat);  // else whoever asked first has, and the monitor goes on
 }

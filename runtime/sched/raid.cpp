@@ -231,12 +231,18 @@ bool Worker::await_answer(bool& called) noexcept {
   const Wakeup wakeup = nap_until(std::exchange(answer_by_, 0));
   called = wakeup.token == Seat::kCalled;
   if (!own_work_visible()) return false;
-  if (std::exchange(called, false)) end_search(hub_);
+  if (std::exchange(called, false) && end_search(hub_)) {
+    // As at the end of search(): whoever called relied on one.
+    call_for_others(false);
+    if (others_have_work()) help_wanted(seat_, runtime_.ready_estimate());
+  }
   return true;
 }
 
 Wakeup Worker::nap_until(Nanos latest) noexcept {
   const Nanos until = std::min(latest, timers_.next_expiry());
+  const Nanos slept_from = machine::now();
+  seat_.rests_since.store(slept_from, std::memory_order_relaxed);
   const Wakeup wakeup = park(hub_, seat_, until, [this, until] {
     return own_work_visible() || timers_.next_expiry() < until ||
            let_go_.load(std::memory_order_seq_cst);  // M7
@@ -244,7 +250,9 @@ Wakeup Worker::nap_until(Nanos latest) noexcept {
   if (wakeup.slept) bump(runtime_.counters().parks);
   if (wakeup.token != Seat::kAsleep) bump(runtime_.counters().unparks);
   core_.worker_woke();
-  seat_.looked_at.store(machine::now(), std::memory_order_relaxed);
+  last_look_ = machine::now();
+  note_rest(last_look_ - slept_from);
+  seat_.looked_at.store(last_look_, std::memory_order_relaxed);  // a sleep is no long poll
   return wakeup;
 }
 

@@ -111,6 +111,7 @@ bool Worker::drive() noexcept {
     rest();
     seat_.idle.store(0, std::memory_order_relaxed);
   }
+  seat_.idle.store(0, std::memory_order_relaxed);  // nobody is to be sent here any more
   runtime_.retire();
   trim();
   settle_out();

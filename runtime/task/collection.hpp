@@ -6,6 +6,7 @@
 // Proof: tests/model/summary_model.cpp, tests/unit/task/collection_test.cpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -292,8 +293,8 @@ struct Port {
   // anybody: it carries no data, and a request for a poll that is over is ignored. Lowered
   // by the worker.
   Atomic<std::uint32_t> request{0};
-  // When the poll was asked that `request` names, relaxed: how long it has overrun is a figure for
-  // bills. Two who ask at once may write the later one.
+  // When the poll was asked that `request` names, first by somebody who waits here. Relaxed: how
+  // long it has overrun is a figure for bills, and two who ask at once may write the later one.
   Atomic<Nanos> asked_at{0};
   // The region word of the thread that drives the worker now: see exec/region.hpp.
   Atomic<Region*> region{nullptr};
@@ -316,11 +317,13 @@ struct Port {
   std::uint32_t poll_number() const noexcept {
     return static_cast<std::uint32_t>(polls.load(std::memory_order_relaxed));
   }
-  /// Asks the poll that runs now to give way at its next safepoint. Any thread, signal-safe.
+  /// Asks the poll that runs now to give way at its next safepoint. Any thread, signal-safe. `now`
+  /// may be 0 if that poll was asked already.
   void ask(Ask why, Nanos now) noexcept {
-    if (!is_asked()) asked_at.store(now, std::memory_order_relaxed);
-    // Seq_cst: before the look whether its thread may be signalled, as that thread looks here after
-    // it has entered a region.
+    if (why != Ask::rebalance && now != 0 && !is_pressed())
+      asked_at.store(now, std::memory_order_relaxed);
+    // Release, for whoever reads asked_at by way of the request. Seq_cst: before the look whether
+    // its thread may be signalled, as that thread looks here after it has entered a region.
     request.store(poll_number() << kAskBits | static_cast<std::uint32_t>(why),
                   std::memory_order_seq_cst);  // M40
   }
@@ -328,6 +331,19 @@ struct Port {
   bool is_asked() const noexcept {
     const std::uint32_t asked = request.load(std::memory_order_relaxed);
     return asked != 0 && ((asked >> kAskBits) ^ poll_number()) << kAskBits == 0;
+  }
+  /// The same, because somebody waits here, and not only because it is wanted elsewhere.
+  bool is_pressed() const noexcept {
+    return is_asked() && !only_to_rebalance(request.load(std::memory_order_relaxed));
+  }
+  /// For how long a poll has run since somebody who waits here asked it, by a request word read
+  /// with acquire. Pairs: ask.
+  Nanos overrun(std::uint32_t asked, Nanos now) const noexcept {
+    if (asked == 0 || only_to_rebalance(asked)) return 0;
+    return std::max<Nanos>(now - asked_at.load(std::memory_order_relaxed), 0);
+  }
+  static bool only_to_rebalance(std::uint32_t asked) noexcept {
+    return (asked & all_bits(kAskBits)) == static_cast<std::uint32_t>(Ask::rebalance);
   }
 };
 

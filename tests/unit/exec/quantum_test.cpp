@@ -90,7 +90,8 @@ TEST_CASE("statement 34: an overrun is billed whole to its task") {
 
 TEST_CASE("statement 34: the first overrun is billed whole, too, when nobody kept books before") {
   struct Runs {
-    static paceline::task<> run(Stage& stage, int overrun) {
+    static paceline::task<> run(Stage& stage, int overrun, bool wanted_elsewhere) {
+      if (wanted_elsewhere) stage.desk.ask(Ask::rebalance);  // by a free worker, who does not wait
       stage.desk.pass(kSecond);  // while nobody waits, which is no overrun
       stage.desk.spawn(hog(stage, "b", 60));
       stage.say("a overruns");
@@ -101,9 +102,10 @@ TEST_CASE("statement 34: the first overrun is billed whole, too, when nobody kep
       co_return;
     }
   };
+  const bool wanted_elsewhere = GENERATE(false, true);
   for (const int overrun : {1, 2, 5, 20}) {
     Stage stage;
-    stage.desk.spawn(Runs::run(stage, overrun));
+    stage.desk.spawn(Runs::run(stage, overrun, wanted_elsewhere));
     stage.desk.run_dry();
     INFO("an overrun of " << overrun << " slices");
     const int turns = turns_after_overrun(stage.story, "a");
