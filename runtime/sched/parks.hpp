@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Whether parks have time-outs that make up for a lost wake.
-// A variable, not a constant: the stress program's twins with and without (tests/coretest) differ in
-// the one object that defines it.
+// A variable, not a constant: the stress program's twins with and without (tests/coretest) differ
+// in the one object that defines it.
 #pragma once
 
 namespace paceline::core {
