@@ -4,9 +4,9 @@
 namespace paceline::core {
 
 #ifdef PACELINE_INFINITE_PARKS
-const bool kInfiniteParks = true;
+bool parks_are_infinite() noexcept { return true; }
 #else
-const bool kInfiniteParks = false;
+bool parks_are_infinite() noexcept { return false; }
 #endif
 
 }  // namespace paceline::core

@@ -266,11 +266,11 @@ bool Worker::search() noexcept {
   }
   Nanos now = machine::now();
   weigh_last_raid(now);
-  if (!kInfiniteParks && now < answer_by_ && !called) {
+  if (!parks_are_infinite() && now < answer_by_ && !called) {
     if (own_work_visible() || await_answer(called)) return true;
     now = machine::now();
   }
-  if (!kInfiniteParks && raid_pause_ != 0 && !called && !own_work_visible()) {
+  if (!parks_are_infinite() && raid_pause_ != 0 && !called && !own_work_visible()) {
     if (nap(now)) return true;
     now = machine::now();
   }

@@ -246,7 +246,7 @@ void Worker::rest() noexcept {
   bool go_on = false;
   while (!go_on) {
     Nanos deadline = timers_.next_expiry();
-    if (!kInfiniteParks) deadline = std::min({deadline, trim_at_, watch_until(now)});
+    if (!parks_are_infinite()) deadline = std::min({deadline, trim_at_, watch_until(now)});
 
     const bool others_slept = deadline == kForever && all_others_sleep();
     seat_.rests_since.store(now, std::memory_order_relaxed);

@@ -20,7 +20,9 @@ const Wire* listener = nullptr;
 
 }  // namespace
 
-Parks linked() noexcept { return paceline::core::kInfiniteParks ? Parks::infinite : Parks::timed; }
+Parks linked() noexcept {
+  return paceline::core::parks_are_infinite() ? Parks::infinite : Parks::timed;
+}
 
 void begin(const Settings& settings, const Wire& wire) {
   rate = settings.sabotage.rate;
