@@ -118,6 +118,23 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
 
 }  // namespace
 
+/// What a root that this worker spawns is given before it is admitted. Returns its id.
+[[gnu::always_inline]] inline std::uint64_t count_and_move_in(ExecutorRuntime& runtime,
+                                                              const RuntimeCore& core, Slot& slot,
+                                                              TaskCollection& collection,
+                                                              PromiseBase& promise,
+                                                              std::coroutine_handle<> frame) {
+  count_in(collection);
+  Counters& counters = runtime.counters();
+  const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
+  const std::uint64_t id = core.task_id(sequence, runtime.worker().index() + 1);
+  move_in(slot, promise, frame, id);
+  // Counted before it is admitted: it may end, and be counted as ended, at once.
+  counters.spawned.store(sequence, std::memory_order_relaxed);
+  probe(Site::spawn_before_admit);
+  return id;
+}
+
 /// Starts a root on the worker that spawns it, in a collection of that worker.
 [[gnu::always_inline]] inline std::uint64_t spawn_at_home(ExecutorRuntime& runtime,
                                                           const RuntimeCore& core,
@@ -126,14 +143,7 @@ Seat* spill_to(ExecutorRuntime& runtime, RuntimeCore& core, unsigned qos_class) 
                                                           TaskCollection& collection) {
   Slot* slot = collection.allocate_home();
   if (slot == nullptr) throw std::bad_alloc();
-  count_in(collection);
-  Counters& counters = runtime.counters();
-  const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
-  const std::uint64_t id = core.task_id(sequence, runtime.worker().index() + 1);
-  move_in(*slot, promise, frame, id);
-  // Counted before it is admitted: it may end, and be counted as ended, at once.
-  counters.spawned.store(sequence, std::memory_order_relaxed);
-  probe(Site::spawn_before_admit);
+  const std::uint64_t id = count_and_move_in(runtime, core, *slot, collection, promise, frame);
   runtime.admit_home(*slot, collection.allocated_in(), collection);
   return id;
 }
@@ -149,13 +159,7 @@ std::uint64_t spawn_here(ExecutorRuntime& runtime, RuntimeCore& core, PromiseBas
   TaskCollection& collection = collection_for(*elsewhere, where);
   Slot* slot = collection.allocate_shared(role);
   if (slot == nullptr) throw std::bad_alloc();
-  count_in(collection);
-  Counters& counters = runtime.counters();
-  const std::uint64_t sequence = counters.spawned.load(std::memory_order_relaxed) + 1;
-  const std::uint64_t id = core.task_id(sequence, runtime.worker().index() + 1);
-  move_in(*slot, promise, frame, id);
-  counters.spawned.store(sequence, std::memory_order_relaxed);  // as above
-  probe(Site::spawn_before_admit);
+  const std::uint64_t id = count_and_move_in(runtime, core, *slot, collection, promise, frame);
   slot->state.admit();
   notify(*slot);
   return id;
