@@ -2,15 +2,13 @@
 // The scenarios of unequal cores: equal progress by stirring (policies.md 3.8, statement 45), of
 // the policies and of the shipped runtime, and energy on a phone (5).
 #include <algorithm>
-#include <cstdio>
 #include <map>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 
 #include <spdlog/fmt/fmt.h>
 
+#include "sim/cores_run.hpp"
 #include "sim/scenario.hpp"
 #include "sim/worlds/phone_world.hpp"
 #include "unit/policy/edge_world.hpp"
@@ -64,10 +62,10 @@ Progress play_hogs(const policy::MachineView& machine, bool stirs, std::uint64_t
 }
 
 /// The polls of a task that follow each other on a core, as one.
-class Joined {
+class Joined final : public Recorder {
  public:
   explicit Joined(Recorder& recorder) : recorder_(recorder) {}
-  void ran(const Segment& poll) {
+  void ran(const Segment& poll) override {
     constexpr Nanos kBetweenPolls = 10 * kMicrosecond;
     Segment& last = last_[poll.lane];
     if (last.task != poll.task || poll.from - last.to > kBetweenPolls) {
@@ -85,35 +83,9 @@ class Joined {
   std::map<std::uint32_t, Segment> last_;
 };
 
-/// What a run of paceline-sim-cores printed; a process has one simulated machine. `joined`: who ran
-/// when, if wanted.
 std::map<std::string, double> run_cores(const std::string& workload, unsigned workers,
-                                        std::uint64_t seed, const std::string& machine,
-                                        Joined* joined = nullptr) {
-  const std::string command =
-      fmt::format("'{}' {} {} {} {}{}", PACELINE_SIM_CORES, workload, workers, seed, machine,
-                  joined == nullptr ? "" : " bodies");
-  std::FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) throw std::runtime_error("cannot start " + command);
-  std::map<std::string, double> figures;
-  char line[256];
-  while (std::fgets(line, sizeof line, pipe) != nullptr) {
-    std::istringstream words(line);
-    std::string name;
-    words >> name;
-    if (name == "ran") {
-      Segment poll{};
-      words >> poll.lane >> poll.from >> poll.to >> poll.task;
-      joined->ran(poll);
-    } else {
-      words >> figures[name];
-    }
-  }
-  if (joined != nullptr) joined->finish();
-  if (const int code = ::pclose(pipe); code != 0) {
-    throw std::runtime_error(fmt::format("{} ended with {}", command, code));
-  }
-  return figures;
+                                        std::uint64_t seed, const std::string& machine) {
+  return CoresRun(fmt::format("{} {} {} {}", workload, workers, seed, machine)).finish();
 }
 
 // Seeds that each case of the runtime is played with.
@@ -178,7 +150,8 @@ void run_kinds(Run& run) {
   for (std::size_t i = 0; i < kShownHogs; ++i) look.legend.push_back(fmt::format("hog {}", i));
   run.timeline.open(std::move(look));
   Joined shown(run.timeline);
-  run_cores("hogs", kShownHogs, run.seed, "4P+4E", &shown);
+  CoresRun(fmt::format("hogs {} {} 4P+4E bodies", kShownHogs, run.seed)).finish(&shown);
+  shown.finish();
   for (const auto& [machine, workers] :
        {std::pair("4P+4E", 8u), std::pair("2P+4E", 6u), std::pair("4P+2E", 6u)}) {
     double ratio = 0;

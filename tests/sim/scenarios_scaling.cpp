@@ -2,17 +2,15 @@
 // The scenario of many cores: not policies alone but the shipped runtime, with 2 to 256 workers on
 // the simulated machine where cache lines have prices (policies.md 4.7, table B; decision 0022).
 // Each case is a run of paceline-sim-cores, as a process has one simulated machine.
-#include <cstdio>
 #include <map>
 #include <memory>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
+#include "sim/cores_run.hpp"
 #include "sim/scenario.hpp"
 
 namespace paceline_sim {
@@ -33,41 +31,15 @@ constexpr std::size_t kAtOnce = 2;
 /// A case: what it was and what it printed.
 class Case {
  public:
-  Case(std::string its_workload, unsigned its_workers, std::uint64_t seed, bool bodies)
-      : workload(std::move(its_workload)), workers(its_workers) {
-    const std::string command = fmt::format("'{}' {} {} {}{}", PACELINE_SIM_CORES, workload,
-                                            workers, seed, bodies ? " bodies" : "");
-    pipe_ = ::popen(command.c_str(), "r");
-    if (pipe_ == nullptr) throw std::runtime_error("cannot start " + command);
-  }
-  Case(const Case&) = delete;
-  Case& operator=(const Case&) = delete;
-  ~Case() {
-    if (pipe_ != nullptr) ::pclose(pipe_);
-  }
+  Case(std::string its_workload, unsigned its_workers, std::uint64_t seed, Recorder* recorder)
+      : workload(std::move(its_workload)),
+        workers(its_workers),
+        run_(fmt::format("{} {} {}{}", workload, workers, seed,
+                         recorder != nullptr ? " bodies" : "")),
+        recorder_(recorder) {}
 
   /// Waits for its end.
-  void finish(std::vector<Segment>& ran) {
-    char line[256];
-    while (std::fgets(line, sizeof line, pipe_) != nullptr) {
-      std::istringstream words(line);
-      std::string name;
-      words >> name;
-      if (name == "ran") {
-        Segment segment{};
-        words >> segment.lane >> segment.from >> segment.to;
-        segment.task = static_cast<std::uint32_t>(ran.size());
-        ran.push_back(segment);
-      } else {
-        words >> figures_[name];
-      }
-    }
-    const int code = ::pclose(std::exchange(pipe_, nullptr));
-    if (code != 0) {
-      throw std::runtime_error(
-          fmt::format("paceline-sim-cores {} {} ended with {}", workload, workers, code));
-    }
-  }
+  void finish() { figures_ = run_.finish(recorder_); }
 
   double figure(const std::string& name) const { return figures_.at(name); }
   double per_task(const std::string& name) const { return figure(name) / figure("bodies"); }
@@ -81,17 +53,28 @@ class Case {
   const unsigned workers;
 
  private:
-  std::FILE* pipe_ = nullptr;
+  CoresRun run_;
+  Recorder* recorder_;
   std::map<std::string, double> figures_;
 };
 
 using Cases = std::map<std::pair<std::string, unsigned>, std::unique_ptr<Case>>;
 
-Cases run_all(std::uint64_t seed, std::vector<Segment>& ran) {
+/// What ran, each body another task.
+class Bodies final : public Recorder {
+ public:
+  void ran(const Segment& body) override {
+    all.push_back(body);
+    all.back().task = static_cast<std::uint32_t>(all.size());
+  }
+  std::vector<Segment> all;
+};
+
+Cases run_all(std::uint64_t seed, Recorder& recorder) {
   Cases cases;
   std::vector<Case*> running;
   const auto finish_first = [&] {
-    running.front()->finish(ran);
+    running.front()->finish();
     running.erase(running.begin());
   };
   for (const char* workload : {"yield", "spawn", "ring", "steal", "burst", "outside", "counter"}) {
@@ -99,7 +82,7 @@ Cases run_all(std::uint64_t seed, std::vector<Segment>& ran) {
       if (running.size() == kAtOnce) finish_first();
       const bool shown = workload == std::string("steal") && workers == kShown;
       auto& made = cases[{workload, workers}];
-      made = std::make_unique<Case>(workload, workers, seed, shown);
+      made = std::make_unique<Case>(workload, workers, seed, shown ? &recorder : nullptr);
       running.push_back(made.get());
     }
   }
@@ -110,7 +93,7 @@ Cases run_all(std::uint64_t seed, std::vector<Segment>& ran) {
 }  // namespace
 
 void run_scaling(Run& run) {
-  std::vector<Segment> ran;
+  Bodies ran;
   const Cases cases = run_all(run.seed, ran);
   const auto at = [&](const std::string& workload, unsigned workers) -> const Case& {
     return *cases.at({workload, workers});
@@ -170,7 +153,7 @@ void run_scaling(Run& run) {
     look.lanes.push_back({fmt::format("worker {}", worker)});
   }
   run.timeline.open(std::move(look));
-  for (const Segment& segment : ran) run.timeline.ran(segment);
+  for (const Segment& segment : ran.all) run.timeline.ran(segment);
 }
 
 }  // namespace paceline_sim

@@ -16,13 +16,9 @@ using namespace paceline::core;
 using paceline::task;
 using paceline_test::Desk;
 using paceline_test::Home;
+using paceline_test::say;
 
 namespace {
-
-task<> say(std::string& log, char what) {
-  log += what;
-  co_return;
-}
 
 void take_bit(Slot& slot) { REQUIRE(page_of(slot).steal(bit(Group::bit_index(slot))) != 0); }
 

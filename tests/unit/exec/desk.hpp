@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <paceline/task.hpp>
+#include <paceline/this_task.hpp>
 
 #include "exec/executor_runtime.hpp"
 #include "machine/machine.hpp"
@@ -144,5 +146,13 @@ class Desk {
   static inline Desk* current_ = nullptr;
   static inline core::Nanos now_ = 0;
 };
+
+/// Appends `what` to the log, so many times, and yields in between.
+inline paceline::task<> say(std::string& log, char what, int times = 1) {
+  for (int i = 0; i < times; ++i) {
+    if (i != 0) co_await paceline::yield();
+    log += what;
+  }
+}
 
 }  // namespace paceline_test

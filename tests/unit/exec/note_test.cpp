@@ -16,15 +16,9 @@ using namespace paceline::core;
 using paceline::task;
 using paceline_test::Desk;
 using paceline_test::Home;
+using paceline_test::say;
 
 namespace {
-
-task<> say(std::string& log, char what, int times) {
-  for (int i = 0; i < times; ++i) {
-    if (i != 0) co_await paceline::yield();
-    log += what;
-  }
-}
 
 void leave_note_for(Desk& desk) { leave_note(desk.home().port); }
 
