@@ -187,56 +187,6 @@ TEST_CASE("statement 9: a task that never suspends stops no timer and no wake on
   CHECK(rt.stats().live == 0);
 }
 
-namespace {
-
-/// Spawns tasks of a few microseconds, as many as others take, while `goes_on()`. Then `at_end()`:
-/// what waits for the last of them spawns no more.
-template <class GoesOn, class AtEnd>
-void spawn_while(GoesOn&& goes_on, AtEnd&& at_end) {
-  std::atomic<unsigned> pending{0};
-  while (goes_on()) {
-    if (pending >= 256) continue;
-    ++pending;
-    spawn({}, [&pending] {
-      for (int i = 0; i < 1'000; ++i) static_cast<void>(pending.load());
-      --pending;
-    }).detach();
-  }
-  at_end();
-  while (pending != 0) std::this_thread::yield();  // others run them, or it loses its worker
-}
-
-}  // namespace
-
-TEST_CASE("a task that spawns keeps its worker while others take what it spawns") {
-  // Three times as long as a spawner is left alone otherwise. A go tells nothing if the system kept
-  // the other worker from taking anything for half of that.
-  std::uint64_t handoffs = 1;
-  for (int go = 0; go < 5 && handoffs != 0; ++go) {
-    runtime rt(handing(2));
-    rt.spawn({.core = 0}, [&] {
-        const auto until = std::chrono::steady_clock::now() + 300ms;
-        spawn_while([until] { return std::chrono::steady_clock::now() < until; },
-                    [&] { handoffs = rt.stats().handoffs; });
-      }).join();
-  }
-  CHECK(handoffs == 0);
-}
-
-TEST_CASE("a task that spawns loses its worker if something waits there that nobody may take") {
-  runtime rt(handing(2));
-  std::atomic<bool> ran{false};
-  const auto limit = std::chrono::steady_clock::now() + 60s;
-  auto spawner = rt.spawn({.core = 0}, [&] {
-    auto bound = spawn({.core = 0}, [&] { ran = true; });
-    spawn_while([&] { return !ran && std::chrono::steady_clock::now() < limit; }, [] {});
-    bound.detach();
-    return ran.load();
-  });
-  CHECK(spawner.join());
-  CHECK(rt.stats().handoffs >= 1);
-}
-
 TEST_CASE("a hog that talks to the runtime all the time is handed off between two calls, or not") {
   runtime rt(handing(1));
   std::atomic<bool> done{false};
