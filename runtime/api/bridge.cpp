@@ -17,7 +17,7 @@
 #include "exec/entry.hpp"
 #include "exec/loan.hpp"
 #include "exec/names.hpp"
-#include "machine/frame_heap.hpp"
+#include "machine/frame_memory.hpp"
 #include "machine/machine.hpp"
 #include "sched/runtime_core.hpp"
 #include "sched/worker.hpp"

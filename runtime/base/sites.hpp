@@ -19,6 +19,7 @@ enum class Site : std::uint8_t {
   spawn_before_admit,   // a slot is taken, the task not yet in it
   takeover_after_look,  // the thread that loses its worker is known to be out
   mail_before_note,     // a task is in a mailbox, nothing leads there yet
+  collect_after_take,   // returned frames are taken, their chunk not yet seen to
   count,
 };
 
@@ -43,34 +44,38 @@ enum class Mutant : std::uint8_t {
   end_by_store,               // a task's end is stored after a look instead of exchanged
   announce_stay_late,         // the completer of a stay announces itself after it found the task
   forget_spent_stay,          // a task rests in a stay without asking whether it is over
-  come_in_blindly,       // a thread comes back from user code without looking who holds its worker
-  take_without_look,     // a worker is taken over without asking whether its thread is out
-  leave_blindly,         // a thread leaves its region without asking whether a signal comes
-  signal_without_claim,  // a signal is sent after a look at the region instead of a claim
-  keep_failed_claim,     // a sender that cannot send leaves its claim in place
-  reclaim_by_store,      // a lender takes its worker back whoever holds it
-  keep_old_charge,       // a worker that was taken over still asks the thread that has lost it
-  mail_before_move,      // the thread that loses its worker is told before all has moved
-  forget_to_move_bit,    // a preempted task moves to the refuge without its ready bit
-  enter_anybodys_stack,  // whoever claims a task that waits on its stack runs that stack
-  gate_after_bit,        // the claim of a waiting task is noted after its stack was made ready
-  forget_wake_in_park,   // a wake that comes while a stack is parked is forgotten
-  park_twice,            // a weak task that is preempted again is listed twice
-  clear_request_late,    // a safepoint lowers the request after it has looked who waits
-  lend_without_look,     // a loan is made without a look whether the task has moved meanwhile
-  lend_by_hearsay,       // who lends believes what the task says of its runtime, not its slot
-  move_without_look,     // a task moves without a look for loans
-  keep_return_quiet,     // a loan is returned, and the task behind it does not hear of it
-  drop_returned_claim,   // a wake that comes by a loan that was returned is forgotten
-  steal_pinned,          // thieves do not ask whether a page is pinned
-  mail_by_store,         // a task is put into a mailbox whatever is there
-  note_before_mail,      // the note is left before what it is about
-  take_before_lowering,  // the note is lowered after the look at the mailbox
-  forget_refused_mail,   // a task that found the mailbox full counts as handed over
-  drop_wake,             // one wake in `rate` is dropped
-  double_run,            // one poll in `rate` ignores that the task runs already
-  leak_descriptor,       // one runtime start in `rate` leaks a descriptor
-  skip_rearm_sometimes,  // one re-arm in `rate` is skipped
+  come_in_blindly,        // a thread comes back from user code without looking who holds its worker
+  take_without_look,      // a worker is taken over without asking whether its thread is out
+  leave_blindly,          // a thread leaves its region without asking whether a signal comes
+  signal_without_claim,   // a signal is sent after a look at the region instead of a claim
+  keep_failed_claim,      // a sender that cannot send leaves its claim in place
+  reclaim_by_store,       // a lender takes its worker back whoever holds it
+  keep_old_charge,        // a worker that was taken over still asks the thread that has lost it
+  mail_before_move,       // the thread that loses its worker is told before all has moved
+  forget_to_move_bit,     // a preempted task moves to the refuge without its ready bit
+  enter_anybodys_stack,   // whoever claims a task that waits on its stack runs that stack
+  gate_after_bit,         // the claim of a waiting task is noted after its stack was made ready
+  forget_wake_in_park,    // a wake that comes while a stack is parked is forgotten
+  park_twice,             // a weak task that is preempted again is listed twice
+  clear_request_late,     // a safepoint lowers the request after it has looked who waits
+  lend_without_look,      // a loan is made without a look whether the task has moved meanwhile
+  lend_by_hearsay,        // who lends believes what the task says of its runtime, not its slot
+  move_without_look,      // a task moves without a look for loans
+  keep_return_quiet,      // a loan is returned, and the task behind it does not hear of it
+  drop_returned_claim,    // a wake that comes by a loan that was returned is forgotten
+  steal_pinned,           // thieves do not ask whether a page is pinned
+  mail_by_store,          // a task is put into a mailbox whatever is there
+  note_before_mail,       // the note is left before what it is about
+  take_before_lowering,   // the note is lowered after the look at the mailbox
+  forget_refused_mail,    // a task that found the mailbox full counts as handed over
+  take_list_by_store,     // chunks with returned frames are looked up and then stored away
+  take_parcels_by_store,  // the same with a chunk's returned frames
+  link_after_take,        // a returned chunk's link is read when it may be listed again
+  list_by_hearsay,        // a chunk counts as listed because it was before the frames went there
+  drop_wake,              // one wake in `rate` is dropped
+  double_run,             // one poll in `rate` ignores that the task runs already
+  leak_descriptor,        // one runtime start in `rate` leaks a descriptor
+  skip_rearm_sometimes,   // one re-arm in `rate` is skipped
 };
 
 }  // namespace paceline::core

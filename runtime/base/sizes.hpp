@@ -16,5 +16,6 @@ inline constexpr unsigned kSegmentGroups = 64;   // groups per segment, second s
 inline constexpr unsigned kSegments = 64;        // segments per collection: 16.7 million tasks
 inline constexpr unsigned kTaskGroups = 64;      // of a runtime at a time, those without included
 inline constexpr unsigned kGenerationBits = 56;  // of the state word
+inline constexpr unsigned kChunkBytes = 64 * 1024;  // of equal coroutine frames
 
 }  // namespace paceline::core

@@ -1,120 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "machine/frame_heap.hpp"
 
-#include <new>
-
-#include "base/bits.hpp"
-#include "base/sizes.hpp"
-#include "machine/machine.hpp"
-#include "machine/sanitizer.hpp"
+#include "base/probe.hpp"
 
 namespace paceline::core {
-
-namespace {
-
-// --- regions --------------------------------------------------------------------------------
-// Two megabytes of chunks, for huge pages; never unmapped, only discarded. The records live
-// outside: a link written into a discarded chunk would bring its page back, on huge pages the whole
-// region.
-
-constexpr std::size_t kRegionBytes = 2 * 1024 * 1024;
-constexpr unsigned kRegionChunks = kRegionBytes / Chunk::kBytes;
-
-}  // namespace
-
-struct ChunkRegion {
-  char* base = nullptr;
-  Word spare = 0;               // chunks nobody uses
-  ChunkRegion* next = nullptr;  // in the list of regions with spare chunks
-  bool listed = false;
-};
-
-namespace {
-
-constinit Mutex region_lock{LockRank::memory};
-constinit ChunkRegion* regions_with_spares = nullptr;
-
-Chunk* take_chunk() noexcept {
-  LockGuard lock(region_lock);
-  ChunkRegion* region = regions_with_spares;
-  if (region == nullptr) {
-    region = new (std::nothrow) ChunkRegion;
-    if (region == nullptr) return nullptr;
-    region->base = static_cast<char*>(machine::map(kRegionBytes, kRegionBytes));
-    if (region->base == nullptr) {
-      delete region;
-      return nullptr;
-    }
-    machine::prefer_huge_pages(region->base, kRegionBytes);
-    region->spare = all_bits(kRegionChunks);
-    region->listed = true;
-    regions_with_spares = region;
-  }
-  const unsigned index = lowest(region->spare);
-  region->spare = without_lowest(region->spare);
-  if (region->spare == 0) {
-    regions_with_spares = region->next;
-    region->listed = false;
-  }
-  Chunk* chunk = ::new (region->base + index * Chunk::kBytes) Chunk;
-  chunk->region = region;
-  return chunk;
-}
-
-void give_chunk_back(Chunk* chunk) noexcept {
-  ChunkRegion& region = *chunk->region;
-  LockGuard lock(region_lock);
-  const auto index =
-      static_cast<unsigned>((reinterpret_cast<char*>(chunk) - region.base) / Chunk::kBytes);
-  region.spare |= bit(index);
-  // A region that is wholly free goes in one piece, which leaves its huge page whole.
-  if (region.spare == all_bits(kRegionChunks)) {
-    machine::discard(region.base, kRegionBytes);
-  } else {
-    machine::discard(chunk, Chunk::kBytes);
-  }
-  if (!region.listed) {
-    region.listed = true;
-    region.next = regions_with_spares;
-    regions_with_spares = &region;
-  }
-}
-
-// --- heaps ------------------------------------------------------------------------------------
-
-constinit Mutex heap_lock{LockRank::memory};
-constinit FrameHeap* recycled_heaps = nullptr;
-
-/// Threads that are no workers share a few heaps, each under a lock.
-struct SharedHeap {
-  Mutex lock{LockRank::frames};
-  FrameHeap heap;
-};
-constinit SharedHeap shared_heaps[4];
-
-SharedHeap& shared_heap_of_thread() noexcept {
-  const auto self = reinterpret_cast<std::uintptr_t>(&machine::this_thread());
-  return shared_heaps[(self >> 12) % std::size(shared_heaps)];
-}
-
-}  // namespace
-
-FrameHeap* FrameHeap::acquire() {
-  {
-    LockGuard lock(heap_lock);
-    if (FrameHeap* heap = recycled_heaps) {
-      recycled_heaps = heap->next_recycled_;
-      return heap;
-    }
-  }
-  return new FrameHeap;
-}
-
-void FrameHeap::recycle(FrameHeap* heap) noexcept {
-  LockGuard lock(heap_lock);
-  heap->next_recycled_ = recycled_heaps;
-  recycled_heaps = heap;
-}
 
 void FrameHeap::list(Chunk& chunk) noexcept {
   Chunk*& head = partial_[chunk.size_class];
@@ -244,12 +133,14 @@ void FrameHeap::flush() noexcept {
 
 void FrameHeap::give_back(Chunk& chunk, Parcel* first, Parcel* last) noexcept {
   Parcel* head = chunk.returned.load(std::memory_order_relaxed);
+  const bool seemed_listed = head != nullptr;
   do {
     last->next = head;
     // Release. Pairs: collect. Publishes: the parcels and the end of the frames' lives.
   } while (!chunk.returned.compare_exchange_weak(head, first, std::memory_order_acq_rel,  // M25
                                                  std::memory_order_relaxed));
   if (head != nullptr) return;  // the chunk is listed already, or about to be
+  if (seemed_listed && planted(Mutant::list_by_hearsay)) return;
   FrameHeap& owner = *chunk.owner;
   Chunk* top = owner.returned_.load(std::memory_order_relaxed);
   do {
@@ -259,18 +150,35 @@ void FrameHeap::give_back(Chunk& chunk, Parcel* first, Parcel* last) noexcept {
                                                   std::memory_order_relaxed));
 }
 
+namespace {
+
+/// What others have pushed; the list is empty from then on.
+template <class T>
+T* take_all(Atomic<T*>& list, Mutant by_store) noexcept {
+  if (planted(by_store)) {
+    T* const all = list.load(std::memory_order_acquire);  // M25, broken on purpose
+    list.store(nullptr, std::memory_order_relaxed);
+    return all;
+  }
+  // Acquire. Pairs: give_back. Publishes to the owner what it has pushed.
+  return list.exchange(nullptr, std::memory_order_acq_rel);  // M25
+}
+
+}  // namespace
+
 /// Takes the blocks back that others have returned to one chunk. False if there is none. One chunk
 /// after the other, so that its blocks are in the cache when they are handed out.
 bool FrameHeap::collect() noexcept {
   if (collecting_ == nullptr) {
     if (returned_.load(std::memory_order_relaxed) == nullptr) return false;
-    // Acquire. Pairs: give_back, here and below.
-    collecting_ = returned_.exchange(nullptr, std::memory_order_acq_rel);  // M25
+    collecting_ = take_all(returned_, Mutant::take_list_by_store);
   }
   Chunk* const chunk = collecting_;
   // Read the link first: once `returned` is empty another free may list the chunk again.
   collecting_ = chunk->next_returned;
-  Parcel* parcel = chunk->returned.exchange(nullptr, std::memory_order_acq_rel);  // M25
+  Parcel* parcel = take_all(chunk->returned, Mutant::take_parcels_by_store);
+  probe(Site::collect_after_take);
+  if (planted(Mutant::link_after_take)) collecting_ = chunk->next_returned;
   std::size_t blocks = 0;
   for (const Parcel* each = parcel; each != nullptr; each = each->next) blocks += 1 + each->count;
   if (blocks == chunk->used) {
@@ -312,71 +220,6 @@ std::size_t FrameHeap::trim(std::size_t keep) noexcept {
     ++given_back;
   }
   return given_back;
-}
-
-namespace {
-
-// The address sanitizer finds uses of dead frames only in blocks it hands out itself.
-constexpr bool is_ours(std::size_t bytes) noexcept {
-  return bytes <= FrameHeap::kLargest && !machine::sanitizer::kAddress;
-}
-
-// A heap of the calling thread's own answers nearly always; what else there is stays out of its
-// way.
-
-[[gnu::noinline]] void* allocate_elsewhere(std::size_t bytes) {
-  if (!is_ours(bytes)) return ::operator new(bytes);
-  void* block = nullptr;
-  if (machine::own_record().heap == nullptr) {
-    SharedHeap& shared = shared_heap_of_thread();
-    LockGuard lock(shared.lock);
-    block = shared.heap.allocate(bytes);
-  }
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
-
-[[gnu::noinline]] void free_elsewhere(void* block, std::size_t bytes) noexcept {
-  if (!is_ours(bytes)) {
-    ::operator delete(block, bytes);
-    return;
-  }
-  SharedHeap& shared = shared_heap_of_thread();
-  LockGuard lock(shared.lock);
-  shared.heap.free(block);
-  shared.heap.flush();  // nobody promises to come back here
-}
-
-}  // namespace
-
-void* allocate_frame_memory(std::size_t bytes) {
-  FrameHeap* const heap = machine::own_record().heap;
-  if (is_ours(bytes) && heap != nullptr) [[likely]] {
-    if (void* block = heap->allocate(bytes)) [[likely]]
-      return block;
-  }
-  return allocate_elsewhere(bytes);
-}
-
-void free_frame_memory(void* block, std::size_t bytes) noexcept {
-  FrameHeap* const heap = machine::own_record().heap;
-  if (is_ours(bytes) && heap != nullptr) [[likely]]
-    heap->free(block);
-  else
-    free_elsewhere(block, bytes);
-}
-
-void trim_shared_frames() noexcept {
-  for (SharedHeap& shared : shared_heaps) {
-    LockGuard lock(shared.lock);
-    shared.heap.trim(0);
-  }
-}
-
-void keep_frames_across_fork() noexcept {
-  for (SharedHeap& shared : shared_heaps) machine::keep_across_fork(shared.lock);
-  machine::keep_across_fork(heap_lock);
-  machine::keep_across_fork(region_lock);
 }
 
 }  // namespace paceline::core

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Memory for coroutine frames: a slab per worker, remote frees in batches.
-// Flow rooms: spawn and await (allocate), end (free). Any thread through the two free functions.
-// It must never take a lock on a worker's own allocate and free, nor unmap a chunk in use.
-// Proof: tests/unit/machine/frame_heap_test.cpp, frame_remote_test.cpp there.
+// Flow rooms: spawn and await (allocate), end (free). Any thread through frame_memory.hpp.
+// It must never take a lock on a worker's own allocate and free.
+// Proof: tests/unit/machine/frame_heap_test.cpp, frame_remote_test.cpp there, the model `frames`.
 #pragma once
 
 #include <cstddef>
@@ -10,60 +10,9 @@
 
 #include "base/atomic.hpp"
 #include "base/bits.hpp"
-#include "base/mutex.hpp"
+#include "machine/frame_chunk.hpp"
 
 namespace paceline::core {
-
-class FrameHeap;
-struct ChunkRegion;
-
-/// A block on a free list.
-struct FreeBlock {
-  FreeBlock* next;
-};
-
-/// A free block that holds the addresses of others, so that whoever gets them back reads one line
-/// for many of them and not a chain of lines that another core has written last.
-struct Parcel {
-  static constexpr std::size_t kMost = 30;
-  static constexpr std::size_t capacity(std::size_t block_bytes) noexcept {
-    return block_bytes / sizeof(void*) - 2 < kMost ? block_bytes / sizeof(void*) - 2 : kMost;
-  }
-
-  Parcel* next;
-  std::size_t count;
-  FreeBlock* blocks[kMost];  // fewer in a small block: see capacity
-};
-
-/// 64 KiB of equal blocks, aligned to its size, so that a block's address gives its chunk.
-///
-/// Writers: the owner (everything but `returned`), any thread (`returned`, by CAS and exchange).
-/// I1: a block is in exactly one of: user's hands, `free`, the untouched tail, a freer's batch,
-///     `returned`. I2: `used` counts the first, and the last two until the owner collects them.
-struct Chunk {
-  static constexpr std::size_t kBytes = 64 * 1024;
-
-  // --- owner ---
-  FreeBlock* free = nullptr;
-  char* untouched = nullptr;  // first block never handed out
-  char* end = nullptr;
-  std::uint32_t used = 0;
-  std::uint32_t block_bytes = 0;
-  std::uint32_t size_class = 0;
-  bool listed = false;  // in its class's list of chunks with free blocks
-  ChunkRegion* region = nullptr;
-  FrameHeap* owner = nullptr;
-  Chunk* next = nullptr;  // in that list, or in the list of empty chunks
-  Chunk* previous = nullptr;
-  Chunk* next_returned = nullptr;
-
-  // --- any thread ---
-  alignas(kCacheLine) Atomic<Parcel*> returned{nullptr};
-
-  static Chunk& of(void* block) noexcept {
-    return *reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) & ~(kBytes - 1));
-  }
-};
 
 /// The frames of one worker, or of all outside threads (then under a lock).
 ///
@@ -145,14 +94,5 @@ class FrameHeap {
   // Chunks to which others returned blocks. Pushed by any thread, taken by the owner.
   alignas(kCacheLine) Atomic<Chunk*> returned_{nullptr};
 };
-
-/// Any thread. Throws std::bad_alloc.
-void* allocate_frame_memory(std::size_t bytes);
-/// Any thread, any time.
-void free_frame_memory(void* block, std::size_t bytes) noexcept;
-/// See machine::keep_across_fork.
-void keep_frames_across_fork() noexcept;
-/// Trims the heaps that outside threads share.
-void trim_shared_frames() noexcept;
 
 }  // namespace paceline::core

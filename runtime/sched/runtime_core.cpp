@@ -14,7 +14,7 @@
 #include "exec/async.hpp"
 #include "exec/completion.hpp"
 #include "exec/names.hpp"
-#include "machine/frame_heap.hpp"
+#include "machine/frame_memory.hpp"
 #include "machine/sanitizer.hpp"
 #include "machine/stack_pool.hpp"
 #include "machine/stack_sample.hpp"

@@ -7,6 +7,7 @@
 #include "exec/async.hpp"
 #include "exec/hold.hpp"
 #include "machine/frame_heap.hpp"
+#include "machine/frame_memory.hpp"
 #include "policy/gather.hpp"
 #include "sched/parks.hpp"
 #include "sched/runtime_core.hpp"

@@ -49,6 +49,10 @@ constexpr NamedMutant kMutants[] = {
     {"note_before_mail", Mutant::note_before_mail, "mail"},
     {"take_before_lowering", Mutant::take_before_lowering, "mail"},
     {"forget_refused_mail", Mutant::forget_refused_mail, "mail"},
+    {"take_list_by_store", Mutant::take_list_by_store, "frames"},
+    {"take_parcels_by_store", Mutant::take_parcels_by_store, "frames"},
+    {"link_after_take", Mutant::link_after_take, "frames"},
+    {"list_by_hearsay", Mutant::list_by_hearsay, "frames"},
     {"leave_blindly", Mutant::leave_blindly},
     {"signal_without_claim", Mutant::signal_without_claim},
     {"keep_failed_claim", Mutant::keep_failed_claim},
@@ -226,9 +230,10 @@ int no_match() {
 }  // namespace
 
 const std::vector<Model>& all_models() {
-  static const std::vector<Model> all = {
-      wake_model(), summary_model(), park_model(),    mail_model(),     steal_model(), join_model(),
-      stay_model(), lending_model(), handoff_model(), demotion_model(), region_model()};
+  static const std::vector<Model> all = {wake_model(),     summary_model(), park_model(),
+                                         mail_model(),     steal_model(),   join_model(),
+                                         stay_model(),     lending_model(), handoff_model(),
+                                         demotion_model(), region_model(),  frames_model()};
   return all;
 }
 

@@ -19,6 +19,7 @@ Model lending_model();
 Model handoff_model();
 Model demotion_model();
 Model region_model();
+Model frames_model();
 
 const std::vector<Model>& all_models();
 

@@ -5,7 +5,7 @@
 
 #include "exec/async.hpp"
 #include "exec/names.hpp"
-#include "machine/frame_heap.hpp"
+#include "machine/frame_memory.hpp"
 #include "machine/stack_pool.hpp"
 #include "sched/monitor.hpp"
 #include "sched/runtime_core.hpp"

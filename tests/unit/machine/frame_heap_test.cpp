@@ -2,6 +2,7 @@
 // Proves the frame slab on one thread: all sizes, no block handed out twice, memory that comes
 // back. Frees from other threads: frame_remote_test.cpp.
 #include "machine/frame_heap.hpp"
+#include "machine/frame_memory.hpp"
 
 #include <algorithm>
 #include <set>

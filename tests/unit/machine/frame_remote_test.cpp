@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/rng.hpp"
+#include "machine/frame_memory.hpp"
 #include "support/catch.hpp"
 #include "unit/base/child.hpp"
 #include "unit/machine/frames.hpp"

@@ -16,6 +16,7 @@ namespace paceline::core {
 inline void probe(Site site) noexcept {
   // What follows begins with plain words.
   if (site == Site::takeover_after_look) model::pause_here("takes over");
+  if (site == Site::collect_after_take) model::pause_here("collects");
 }
 constexpr bool forced(Whim) noexcept { return false; }
 inline bool planted(Mutant mutant) noexcept { return model::planted_mutant == mutant; }

@@ -15,5 +15,6 @@ inline constexpr unsigned kSegmentGroups = 2;
 inline constexpr unsigned kSegments = 2;
 inline constexpr unsigned kTaskGroups = 2;
 inline constexpr unsigned kGenerationBits = 2;  // so that a few tenants use a slot up
+inline constexpr unsigned kChunkBytes = 512;    // a head and two or three frames
 
 }  // namespace paceline::core
