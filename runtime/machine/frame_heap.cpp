@@ -160,7 +160,8 @@ T* take_all(Atomic<T*>& list, Mutant by_store) noexcept {
     list.store(nullptr, std::memory_order_relaxed);
     return all;
   }
-  // Acquire. Pairs: give_back. Publishes to the owner what it has pushed.
+  // Acquire. Pairs: give_back. The ends of the frames, the parcels and the links are the owner's
+  // from here on; without it memory that is still written would be handed out.
   return list.exchange(nullptr, std::memory_order_acq_rel);  // M25
 }
 

@@ -58,7 +58,7 @@ class FrameHeap {
   /// Gives empty chunks back to the system, all but `keep`. Owner. Returns how many.
   std::size_t trim(std::size_t keep) noexcept;
 
-  /// A recycled or new heap. Throws std::bad_alloc.
+  /// A recycled or new heap (frame_memory.cpp). Throws std::bad_alloc.
   static FrameHeap* acquire();
   static void recycle(FrameHeap* heap) noexcept;
 
